@@ -1,0 +1,140 @@
+//! The record of one attempt: opened when a startup message was read, closed exactly once.
+//! Refused attempts are recorded too. A record never holds a secret.
+
+use crate::domain::caller::Caller;
+use crate::domain::reason::CloseReason;
+use crate::domain::session_id::SessionId;
+use crate::error::Refusal;
+use std::time::{Duration, Instant};
+
+/// What became known of a session, in the order it became known.
+#[derive(Debug)]
+pub struct Record {
+    session: SessionId,
+    source: String,
+    listener: String,
+    began: Instant,
+    target: String,
+    client_tls: bool,
+    user: String,
+    database: String,
+    caller: Option<Caller>,
+    policy: Option<&'static str>,
+    credential: Option<&'static str>,
+    backend_pid: Option<i32>,
+}
+
+/// Where a connection came from and where it arrived.
+#[derive(Debug, Clone)]
+pub struct Origin {
+    pub session: SessionId,
+    pub source: String,
+    pub listener: String,
+    pub target: String,
+}
+
+/// How much was relayed.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Volume {
+    pub to_server: u64,
+    pub to_client: u64,
+}
+
+impl Record {
+    pub fn open(origin: &Origin, client_tls: bool) -> Self {
+        Self {
+            session: origin.session,
+            source: origin.source.clone(),
+            listener: origin.listener.clone(),
+            target: origin.target.clone(),
+            began: Instant::now(),
+            client_tls,
+            user: String::new(),
+            database: String::new(),
+            caller: None,
+            policy: None,
+            credential: None,
+            backend_pid: None,
+        }
+    }
+
+    pub fn session(&self) -> SessionId {
+        self.session
+    }
+
+    /// Names as the client sent them, before they were judged; bounded by the startup packet.
+    pub fn asked_for(&mut self, user: &[u8], database: &[u8]) {
+        self.user = String::from_utf8_lossy(user).into_owned();
+        self.database = String::from_utf8_lossy(database).into_owned();
+    }
+
+    pub fn identified(&mut self, caller: &Caller) {
+        self.caller = Some(caller.clone());
+    }
+
+    pub fn permitted(&mut self, policy: &'static str, credential: &'static str) {
+        self.policy = Some(policy);
+        self.credential = Some(credential);
+    }
+
+    /// The session is connected; the one line that says so.
+    pub fn connected(&mut self, backend_pid: Option<i32>, took: Duration) {
+        self.backend_pid = backend_pid;
+        tracing::info!(
+            target: "audit",
+            session = %self.session,
+            caller = self.caller.as_ref().map(tracing::field::display),
+            source = self.source,
+            listener = self.listener,
+            database_target = self.target,
+            db_user = self.user,
+            database = self.database,
+            policy = self.policy,
+            credential = self.credential,
+            backend_pid = self.backend_pid,
+            client_tls = self.client_tls,
+            took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+            "session opened"
+        );
+    }
+
+    /// The client was refused.
+    pub fn refused(self, refusal: &Refusal) {
+        tracing::warn!(
+            target: "audit",
+            session = %self.session,
+            caller = self.caller.as_ref().map(tracing::field::display),
+            source = self.source,
+            listener = self.listener,
+            database_target = self.target,
+            db_user = self.user,
+            database = self.database,
+            policy = self.policy,
+            credential = self.credential,
+            reason = %refusal.reason,
+            sqlstate = refusal.sqlstate.as_str(),
+            error = refusal.message,
+            detail = refusal.detail,
+            hint = refusal.hint,
+            "session refused"
+        );
+    }
+
+    /// The session ended after it was connected.
+    pub fn closed(self, reason: CloseReason, volume: Volume) {
+        tracing::info!(
+            target: "audit",
+            session = %self.session,
+            caller = self.caller.as_ref().map(tracing::field::display),
+            database_target = self.target,
+            db_user = self.user,
+            database = self.database,
+            backend_pid = self.backend_pid,
+            reason = %reason,
+            bytes_to_server = volume.to_server,
+            bytes_to_client = volume.to_client,
+            seconds = self.began.elapsed().as_secs_f64(),
+            "session closed"
+        );
+    }
+}

@@ -1,0 +1,242 @@
+//! `&Permit` -> [`Credential`]: which secret a login uses, where it is kept, when it is renewed.
+//!
+//! - [`cache`]: single flight, early refresh, a valid value survives a failed refresh
+//! - [`signing`]: AWS credentials that sign tokens, of the default chain or of a role
+//! - [`budget`]: how many logins a second a cluster is given
+
+pub mod budget;
+pub mod cache;
+pub mod error;
+pub mod signing;
+
+pub use error::CredentialError;
+
+use crate::access::policy::Permit;
+use crate::domain::credential::{AuthToken, Credential, Freshness};
+use crate::domain::secret::Secret;
+use crate::domain::target::CredentialKind;
+use crate::platform::aws::sign::{TokenScope, auth_token};
+use crate::platform::aws::{AwsError, Sdk};
+use crate::platform::clock::Clock;
+use crate::platform::task::Background;
+use crate::platform::telemetry::metrics::{Metrics, TokenEvent};
+use cache::{Life, RefreshingCache};
+use moka::sync::Cache;
+use signing::{SigningCredentials, SigningSource};
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+/// How long a token is not used before its end: a login must finish within it.
+const TOKEN_MARGIN: Duration = Duration::from_secs(30);
+/// After a refused second try, logins of the same kind do not try twice for this long.
+const RETRY_PAUSE: Duration = Duration::from_secs(10);
+/// How long a password of Secrets Manager is used before it is read again.
+const SECRET_LIFETIME: Duration = Duration::from_secs(300);
+
+/// What distinguishes one token from another.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct TokenKey {
+    scope: TokenScope,
+    source: SigningSource,
+}
+
+/// What distinguishes one stored secret from another.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct SecretKey {
+    secret_id: String,
+    region: crate::domain::endpoint::Region,
+}
+
+/// Answers every login's question for a secret.
+#[derive(Debug, Clone)]
+pub struct Credentials {
+    sdk: Sdk,
+    signing: SigningCredentials,
+    tokens: RefreshingCache<TokenKey, AuthToken, CredentialError>,
+    secrets: RefreshingCache<SecretKey, (Secret, SystemTime), CredentialError>,
+    retried: Cache<TokenKey, ()>,
+    clock: Clock,
+    background: Background,
+    metrics: Metrics,
+}
+
+impl Credentials {
+    pub fn new(sdk: Sdk, clock: Clock, background: Background, metrics: Metrics) -> Self {
+        let cache = |life| (life, clock.clone(), background.clone());
+        let (token_life, secret_life) = (
+            Life::new(TOKEN_MARGIN, |token: &AuthToken| Some(token.expires_at)),
+            Life::new(Duration::ZERO, |(_, until): &(Secret, SystemTime)| Some(*until)),
+        );
+        let (life, c, b) = cache(token_life);
+        Self {
+            signing: SigningCredentials::new(sdk.clone(), clock.clone(), background.clone(), metrics.clone()),
+            tokens: RefreshingCache::new(life, c, b),
+            secrets: RefreshingCache::new(secret_life, clock.clone(), background.clone()),
+            retried: Cache::builder()
+                .max_capacity(10_000)
+                .time_to_live(RETRY_PAUSE)
+                .build(),
+            sdk,
+            clock,
+            background,
+            metrics,
+        }
+    }
+
+    /// The credential for what `permit` allows, minted or from the cache.
+    pub async fn obtain(&self, permit: &Permit) -> Result<(Credential, Freshness), CredentialError> {
+        let kind = permit.target().credential_for(permit.db_user());
+        match kind {
+            CredentialKind::Iam { .. } => self.token(permit).await,
+            CredentialKind::PasswordFile(path) => {
+                let secret = read_password(path)?;
+                Ok((Credential::Password(secret), Freshness::Fresh))
+            }
+            CredentialKind::Password { secret, .. } => {
+                Ok((Credential::Password(secret.clone()), Freshness::Fresh))
+            }
+            CredentialKind::SecretsManager { secret_id } => self.stored_secret(permit, secret_id).await,
+            CredentialKind::Passthrough => Ok((Credential::Passthrough, Freshness::Fresh)),
+        }
+    }
+
+    /// Called when the server refused a login with a cached credential: forgets it with all it
+    /// was made from. True when another try with a fresh one is worth it.
+    pub async fn refused(&self, permit: &Permit, credential: &Credential) -> bool {
+        match credential {
+            Credential::AuthToken(token) => {
+                let Ok(key) = token_key(permit) else {
+                    return false;
+                };
+                if self.retried.contains_key(&key) {
+                    return false;
+                }
+                self.retried.insert(key.clone(), ());
+                self.tokens
+                    .forget_if(&key, |held| held.signed_at == token.signed_at)
+                    .await;
+                self.signing.forget(&key.source).await;
+                true
+            }
+            Credential::Password(_) => match permit.target().credential_for(permit.db_user()) {
+                CredentialKind::SecretsManager { secret_id } => {
+                    self.secrets
+                        .forget_if(&secret_key(permit, secret_id), |_| true)
+                        .await;
+                    true
+                }
+                _ => false,
+            },
+            Credential::Passthrough => false,
+        }
+    }
+
+    /// Whose credentials signed the token, asked of AWS; for the hint of a refused login.
+    pub async fn signer(&self, permit: &Permit) -> Result<String, CredentialError> {
+        let source = signing::source(permit)?;
+        let credentials = self.signing.get(&source).await?;
+        let (sdk, region) = (self.sdk.clone(), permit.target().region.clone());
+        let answer = self
+            .background
+            .run(async move { sdk.caller_identity(credentials, &region).await })
+            .await;
+        Ok(answer.unwrap_or_else(|| Err(AwsError::stopped("ask AWS who dbproxy is")))?)
+    }
+
+    async fn token(&self, permit: &Permit) -> Result<(Credential, Freshness), CredentialError> {
+        let key = token_key(permit)?;
+        let (signing, clock, metrics) = (self.signing.clone(), self.clock.clone(), self.metrics.clone());
+        let mint = {
+            let key = key.clone();
+            move || {
+                let (key, signing, clock, metrics) =
+                    (key.clone(), signing.clone(), clock.clone(), metrics.clone());
+                async move {
+                    let minted = mint(&key, &signing, &clock).await;
+                    metrics.token(match &minted {
+                        Ok(_) => TokenEvent::Minted,
+                        Err(_) => TokenEvent::Failed,
+                    });
+                    minted
+                }
+            }
+        };
+        let (token, freshness) = self.tokens.get(&key, mint).await?;
+        if freshness == Freshness::Cached {
+            self.metrics.token(TokenEvent::Cached);
+        }
+        Ok((Credential::AuthToken(token), freshness))
+    }
+
+    async fn stored_secret(
+        &self,
+        permit: &Permit,
+        secret_id: &str,
+    ) -> Result<(Credential, Freshness), CredentialError> {
+        let key = secret_key(permit, secret_id);
+        let (sdk, signing, clock) = (self.sdk.clone(), self.signing.clone(), self.clock.clone());
+        let read = {
+            let key = key.clone();
+            move || {
+                let (key, sdk, signing, clock) = (key.clone(), sdk.clone(), signing.clone(), clock.clone());
+                async move {
+                    let base = signing.get(&SigningSource::DefaultChain).await?;
+                    let secret = sdk.secret_password(base, &key.secret_id, &key.region).await?;
+                    let until = clock.now().checked_add(SECRET_LIFETIME);
+                    Ok((secret, until.unwrap_or_else(|| clock.now())))
+                }
+            }
+        };
+        let ((secret, _), freshness) = self.secrets.get(&key, read).await?;
+        Ok((Credential::Password(secret), freshness))
+    }
+}
+
+async fn mint(
+    key: &TokenKey,
+    signing: &SigningCredentials,
+    clock: &Clock,
+) -> Result<AuthToken, CredentialError> {
+    let credentials = signing.get(&key.source).await?;
+    let token = auth_token(&credentials, &key.scope, clock.now())?;
+    tracing::debug!(
+        db_user = %key.scope.user,
+        host = key.scope.host,
+        expires = crate::platform::clock::rfc3339(token.expires_at),
+        "auth token minted"
+    );
+    Ok(token)
+}
+
+fn token_key(permit: &Permit) -> Result<TokenKey, CredentialError> {
+    let target = permit.target();
+    Ok(TokenKey {
+        scope: TokenScope {
+            host: target.token.host.to_ascii_lowercase(),
+            port: target.token.port,
+            region: target.region.clone(),
+            user: permit.db_user().clone(),
+        },
+        source: signing::source(permit)?,
+    })
+}
+
+fn secret_key(permit: &Permit, secret_id: &str) -> SecretKey {
+    SecretKey {
+        secret_id: secret_id.to_owned(),
+        region: permit.target().region.clone(),
+    }
+}
+
+/// The first line without its end, so that a file written by an editor works.
+fn read_password(path: &Path) -> Result<Secret, CredentialError> {
+    let bytes =
+        zeroize::Zeroizing::new(
+            std::fs::read(path).map_err(|source| CredentialError::PasswordFile {
+                path: path.to_owned(),
+                source: std::sync::Arc::new(source),
+            })?,
+        );
+    let line = bytes.split(|b| *b == b'\n').next().unwrap_or_default();
+    Ok(Secret::new(line.strip_suffix(b"\r").unwrap_or(line)))
+}

@@ -1,0 +1,272 @@
+//! The one place where the parts meet: builds everything once, runs it, reloads, drains.
+
+mod signals;
+
+pub use signals::Stopped;
+
+use crate::access::catalog::Catalog;
+use crate::access::credential::Credentials;
+use crate::access::credential::budget::LoginBudgets;
+use crate::access::identity::Local;
+use crate::access::policy::Policy;
+use crate::admin::{Admin, Handles};
+use crate::config::Settings;
+use crate::domain::target::Users;
+use crate::error::Chain;
+use crate::platform::aws::Sdk;
+use crate::platform::clock::Clock;
+use crate::platform::task::workers::Workers;
+use crate::platform::task::{Background, Shutdown, within};
+use crate::platform::telemetry::metrics::Metrics;
+use crate::platform::tls::TlsError;
+use crate::platform::tls::server::ServerIdentity;
+use crate::traffic::listener::{Address, BindError, Gate, Listener};
+use crate::traffic::relay::Wish;
+use crate::traffic::session::cancel::CancelKeys;
+use crate::traffic::session::registry::Registry;
+use crate::traffic::session::{Door, Shared};
+use crate::traffic::upstream::Connector;
+use signals::Signals;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio::sync::Notify;
+
+/// After the grace is over, how long closing may take.
+const LAST_MOMENT: Duration = Duration::from_secs(3);
+
+/// Why the process could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("the data path's threads could not be started")]
+    Threads(#[source] std::io::Error),
+    #[error("the trust roots of the targets cannot be used")]
+    Roots(#[source] TlsError),
+    #[error("`client_tls` cannot be used")]
+    ClientTls(#[source] TlsError),
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    #[error("cannot listen on the admin address {0}")]
+    Admin(SocketAddr, #[source] std::io::Error),
+    #[error("signals cannot be handled")]
+    Signals(#[source] std::io::Error),
+}
+
+/// Everything built and bound; nothing accepted yet.
+#[derive(Debug)]
+pub struct App {
+    listeners: Vec<Listener>,
+    admin: Option<Admin>,
+    gate: Gate,
+    identity: Option<Arc<ServerIdentity>>,
+    background: Background,
+    shutdown: Shutdown,
+    started: Arc<AtomicBool>,
+    stop: Arc<Notify>,
+    signals: Signals,
+    drain_timeout: Duration,
+}
+
+/// Credentials as the `token` command uses them, without listeners.
+pub async fn credentials(settings: &Settings, background: &Background, metrics: &Metrics) -> Credentials {
+    let region = settings.targets.first().map(|target| &target.region);
+    let sdk = Sdk::load(region).await;
+    Credentials::new(sdk, Clock::system(), background.clone(), metrics.clone())
+}
+
+impl App {
+    /// Builds all parts and binds all addresses, or says what is in the way.
+    pub async fn start(settings: Settings, runtime: tokio::runtime::Handle) -> Result<Self, StartError> {
+        let signals = Signals::install().map_err(StartError::Signals)?;
+        let background = Background::new(runtime);
+        let metrics = Metrics::new();
+        let credentials = credentials(&settings, &background, &metrics).await;
+        let connector =
+            Connector::new(settings.dial, &settings.targets, metrics.clone()).map_err(StartError::Roots)?;
+        let identity = match settings.client_tls.clone() {
+            Some(config) => Some(Arc::new(
+                ServerIdentity::load(config).map_err(StartError::ClientTls)?,
+            )),
+            None => None,
+        };
+        let mut uids = settings.socket_uids.clone();
+        uids.extend(own_uid());
+        let shared = Arc::new(Shared {
+            config: settings.session,
+            local: Local { uids },
+            policy: Policy::built_in(),
+            credentials,
+            budgets: LoginBudgets::new(settings.logins_per_second),
+            connector,
+            cancel_keys: CancelKeys::default(),
+            registry: Registry::default(),
+            metrics: metrics.clone(),
+        });
+        let workers = Workers::start(thread_count(settings.workers)).map_err(StartError::Threads)?;
+        let shutdown = Shutdown::new();
+        let (started, stop) = (Arc::new(AtomicBool::new(false)), Arc::new(Notify::new()));
+        let admin = match settings.admin {
+            Some(address) => {
+                let handles = Handles {
+                    metrics,
+                    max_clients: settings.max_clients,
+                    shutdown: shutdown.clone(),
+                    started: started.clone(),
+                    stop: stop.clone(),
+                };
+                let bound = Admin::bind(address, handles).await;
+                Some(bound.map_err(|error| StartError::Admin(address, error))?)
+            }
+            None => None,
+        };
+        let drain_timeout = settings.drain_timeout;
+        let max_clients = settings.max_clients;
+        let listeners = bind(settings, identity.as_ref())?;
+        Ok(Self {
+            listeners,
+            admin,
+            gate: Gate::new(shared, Arc::new(workers), max_clients),
+            identity,
+            background,
+            shutdown,
+            started,
+            stop,
+            signals,
+            drain_timeout,
+        })
+    }
+
+    /// A paste-ready psql command for each address.
+    pub fn psql_commands(&self) -> Vec<String> {
+        self.listeners.iter().map(psql_command).collect()
+    }
+
+    /// Serves until told to stop, then drains.
+    pub async fn run(mut self) -> Stopped {
+        for listener in &self.listeners {
+            tracing::info!(address = %listener.address(), database_target = %listener.door().target.name, "listening");
+        }
+        for listener in std::mem::take(&mut self.listeners) {
+            let running = listener.run(self.gate.clone(), self.shutdown.clone());
+            self.background.spawn("listener", running);
+        }
+        if let Some(admin) = self.admin.take() {
+            self.background.spawn("admin", async move {
+                if let Err(error) = admin.run().await {
+                    tracing::error!(%error, "admin address failed");
+                }
+            });
+        }
+        self.started.store(true, Ordering::Release);
+        let stopped = self.wait().await;
+        self.drain().await;
+        stopped
+    }
+
+    /// Asks the running application to drain and end; as `POST /shutdown` does.
+    pub fn stopper(&self) -> Arc<Notify> {
+        self.stop.clone()
+    }
+
+    async fn wait(&mut self) -> Stopped {
+        loop {
+            tokio::select! {
+                () = self.stop.notified() => return Stopped::Asked,
+                signal = self.signals.next() => match signal {
+                    signals::Signal::Stop(stopped) => return stopped,
+                    signals::Signal::Reload => self.reload(),
+                },
+            }
+        }
+    }
+
+    fn reload(&self) {
+        match self.identity.as_ref().map(|identity| identity.reload()) {
+            None => tracing::info!("reload: nothing to read again"),
+            Some(Ok(())) => tracing::info!("reload: client_tls certificate read again"),
+            Some(Err(error)) => {
+                tracing::error!(error = %Chain(&error), "reload failed, the present certificate stays");
+            }
+        }
+    }
+
+    /// Stop accepting; let sessions finish; end the rest; a second signal skips the waiting.
+    async fn drain(&mut self) {
+        let sessions = self.gate.shared.registry.len();
+        tracing::info!(sessions, "draining");
+        self.shutdown.drain.cancel();
+        self.gate.shared.registry.wish_all(Wish::EndWhenIdle);
+        let workers = self.gate.workers.clone();
+        let drained = tokio::select! {
+            drained = within(self.drain_timeout, workers.drained()) => drained.is_some(),
+            () = self.signals.second_stop() => false,
+        };
+        if !drained {
+            let left = self.gate.workers.tasks();
+            tracing::warn!(
+                sessions = left,
+                "grace is over, ending the sessions that are left"
+            );
+            self.gate.shared.registry.wish_all(Wish::EndNow);
+            let _ = within(LAST_MOMENT, workers.drained()).await;
+        }
+        self.shutdown.end.cancel();
+        tracing::info!(all_drained = drained, "stopped");
+    }
+}
+
+fn bind(settings: Settings, identity: Option<&Arc<ServerIdentity>>) -> Result<Vec<Listener>, BindError> {
+    let tls_required = settings.client_tls_required;
+    let catalog = Catalog::new(settings.targets);
+    let mut listeners = Vec::with_capacity(settings.listeners.len());
+    for setting in settings.listeners {
+        // Settings name only targets they hold.
+        if let Some(target) = catalog.target(&setting.target) {
+            let door = Arc::new(Door {
+                target: target.clone(),
+                tls: identity.cloned(),
+                tls_required,
+            });
+            listeners.push(Listener::bind(setting.address, door)?);
+        }
+    }
+    Ok(listeners)
+}
+
+fn psql_command(listener: &Listener) -> String {
+    let target = &listener.door().target;
+    let user = match &target.users {
+        Users::Listed(users) => users.first().map_or("USER", |user| user.as_str()),
+        Users::Any => "USER",
+    };
+    let database = target.databases.first().map_or("DATABASE", |name| name.as_str());
+    match listener.address() {
+        Address::Tcp(at) => {
+            format!(
+                "psql 'host={} port={} user={user} dbname={database}'",
+                at.ip(),
+                at.port()
+            )
+        }
+        Address::Unix { dir, port } => {
+            format!(
+                "psql 'host={} port={port} user={user} dbname={database}'",
+                dir.display()
+            )
+        }
+    }
+}
+
+fn thread_count(configured: usize) -> usize {
+    match configured {
+        0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+        count => count,
+    }
+}
+
+/// The uid of this process, as the kernel shows it; there is no safe call for it in std.
+fn own_uid() -> Option<u32> {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata("/proc/self").ok().map(|meta| meta.uid())
+}

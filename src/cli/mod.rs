@@ -1,0 +1,60 @@
+//! The command line: one file a subcommand. The only place that prints.
+
+pub mod args;
+mod connect;
+pub mod exit;
+mod lifecycle;
+mod ls;
+mod output;
+mod serve;
+mod token;
+
+use crate::config::check::CommandLine;
+use crate::config::{Settings, check, source};
+use args::{Arguments, Command, Common};
+use clap::{CommandFactory, Parser};
+use exit::Failure;
+use std::process::ExitCode;
+
+/// Runs one command; the outcome is the exit code.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let outcome = match arguments.command {
+        None => serve::run(arguments.serve),
+        Some(Command::Token(token)) => token::run(&token),
+        Some(Command::Ls(ls)) => ls::run(&ls),
+        Some(Command::Connect(connect)) => connect::run(&connect),
+        Some(Command::Wait(wait)) => lifecycle::wait(&wait),
+        Some(Command::Healthcheck(check)) => lifecycle::healthcheck(&check),
+        Some(Command::Shutdown(shutdown)) => lifecycle::shutdown(&shutdown),
+        Some(Command::Completion { shell }) => {
+            output::completion(shell, &mut Arguments::command());
+            Ok(ExitCode::SUCCESS)
+        }
+        Some(Command::Version) => {
+            output::line(concat!("dbproxy ", env!("CARGO_PKG_VERSION")));
+            Ok(ExitCode::SUCCESS)
+        }
+    };
+    outcome.unwrap_or_else(|failure: Failure| {
+        output::problem(&failure);
+        failure.exit_code()
+    })
+}
+
+/// Reads the configuration that `common` points to, with what the command line adds.
+fn settings(common: &Common, command_line: CommandLine) -> Result<Settings, Failure> {
+    let environment = &source::process_environment;
+    let file = source::read(common.config.as_deref(), environment).map_err(Failure::usage)?;
+    check(file.table, command_line, environment).map_err(Failure::usage)
+}
+
+/// The runtime for everything but the data path.
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("control")
+        .enable_all()
+        .build()
+        .map_err(Failure::usage)
+}

@@ -1,0 +1,65 @@
+//! `dbproxy [flags] [TARGET…]`
+
+use super::args::Serve;
+use super::exit::Failure;
+use super::{output, runtime, settings};
+use crate::app::{App, Stopped};
+use crate::config::check::CommandLine;
+use crate::config::target::AdHoc;
+use crate::platform::telemetry::logs;
+use std::process::ExitCode;
+use toml::{Table, Value};
+
+pub fn run(flags: Serve) -> Result<ExitCode, Failure> {
+    let exit_zero = flags.exit_zero_on_sigterm;
+    let settings = settings(&flags.common.clone(), command_line(flags))?;
+    logs::install(&settings.log);
+    let runtime = runtime()?;
+    let stopped = runtime.block_on(async {
+        let app = App::start(settings, runtime.handle().clone())
+            .await
+            .map_err(Failure::usage)?;
+        for command in app.psql_commands() {
+            output::note(&format!("ready for new connections: {command}"));
+        }
+        Ok::<_, Failure>(app.run().await)
+    })?;
+    Ok(match stopped {
+        Stopped::Asked => ExitCode::SUCCESS,
+        Stopped::Terminate if exit_zero => ExitCode::SUCCESS,
+        Stopped::Terminate => ExitCode::from(143),
+        Stopped::Interrupt => ExitCode::from(130),
+    })
+}
+
+/// Flags become keys of the file, so that they are judged by the same rules.
+fn command_line(flags: Serve) -> CommandLine {
+    let mut overrides = Table::new();
+    let mut set = |key: &str, value: Option<Value>| {
+        overrides.extend(value.map(|value| (key.to_owned(), value)));
+    };
+    set("admin", flags.admin.map(Value::String));
+    set("max_clients", flags.max_clients.map(Value::Integer));
+    set("drain_timeout", flags.drain_timeout.map(Value::String));
+    set("log_format", flags.log_format.map(Value::String));
+    set("log_level", flags.log_level.map(Value::String));
+    if let (Some(cert), Some(key)) = (flags.tls_cert, flags.tls_key) {
+        let path = |path: std::path::PathBuf| Value::String(path.to_string_lossy().into_owned());
+        let table = Table::from_iter([
+            ("cert_file".to_owned(), path(cert)),
+            ("key_file".to_owned(), path(key)),
+            ("required".to_owned(), Value::Boolean(flags.tls_required)),
+        ]);
+        set("client_tls", Some(Value::Table(table)));
+    }
+    CommandLine {
+        overrides,
+        listen: flags.listen,
+        targets: flags.targets,
+        ad_hoc: AdHoc {
+            db_users: flags.db_user,
+            region: flags.common.region,
+            ca_file: flags.common.ca_file,
+        },
+    }
+}

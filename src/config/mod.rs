@@ -1,0 +1,13 @@
+//! Settings: found and read ([`source`]), judged as a whole ([`check`]), described ([`reference`]).
+//!
+//! Every mistake is reported at once, each with its key, before anything listens.
+
+pub mod check;
+pub mod reference;
+pub mod section;
+pub mod source;
+pub mod target;
+pub mod values;
+
+pub use check::{ListenerSetting, Settings, check};
+pub use section::Problems;

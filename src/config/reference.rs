@@ -1,0 +1,260 @@
+//! Every key of the configuration with its default and its meaning: the source of
+//! `docs/configuration.md`, and of the defaults themselves.
+
+use std::fmt::Write as _;
+
+/// One key of the configuration file.
+#[derive(Debug, Clone, Copy)]
+pub struct Key {
+    pub name: &'static str,
+    pub default: &'static str,
+    pub meaning: &'static str,
+}
+
+const fn key(name: &'static str, default: &'static str, meaning: &'static str) -> Key {
+    Key {
+        name,
+        default,
+        meaning,
+    }
+}
+
+/// Keys at the top of the file.
+pub const TOP: &[Key] = &[
+    key(
+        "listen",
+        "5432",
+        "Addresses for targets without a `listen` of their own: a port (on 127.0.0.1), `host:port`, `[::1]:port`, `unix:/dir` or `unix:/dir:port`. The second such target gets the next port. A listener beyond loopback is refused until callers can prove who they are.",
+    ),
+    key(
+        "admin",
+        "off",
+        "Loopback address of `/startup`, `/readiness`, `/liveness`, `/metrics` and `POST /shutdown`, or `off`.",
+    ),
+    key(
+        "max_clients",
+        "1000",
+        "Client connections at a time; a further one is refused with SQLSTATE 53300.",
+    ),
+    key(
+        "workers",
+        "0",
+        "Threads of the data path; 0 means one for each processor.",
+    ),
+    key(
+        "logins_per_second",
+        "150",
+        "New logins a second for each cluster; further ones queue. RDS throttles IAM logins at 200 a second. 0 means no limit.",
+    ),
+    key(
+        "startup_timeout",
+        "60s",
+        "From accept until the client is logged in at the server.",
+    ),
+    key("dial_timeout", "10s", "For DNS and TCP to the server."),
+    key("tls_timeout", "10s", "For the TLS handshake with the server."),
+    key(
+        "login_timeout",
+        "30s",
+        "From the startup message to the server's first ReadyForQuery.",
+    ),
+    key(
+        "drain_timeout",
+        "30s",
+        "After SIGTERM: how long sessions may take to finish their transactions.",
+    ),
+    key(
+        "socket_uids",
+        "[]",
+        "User ids that may use unix-socket listeners, besides the one dbproxy runs as.",
+    ),
+    key("log_format", "text", "`text` or `json`; log lines go to stderr."),
+    key("log_level", "info", "`error`, `warn`, `info` or `debug`."),
+    key("client_tls", "none", "A table: TLS towards clients."),
+    key("targets", "none", "A table of targets by name."),
+];
+
+/// Keys of `[client_tls]`.
+pub const CLIENT_TLS: &[Key] = &[
+    key(
+        "cert_file",
+        "required",
+        "PEM file with the certificate chain. Read again on SIGHUP.",
+    ),
+    key(
+        "key_file",
+        "required",
+        "PEM file with the private key. Read again on SIGHUP.",
+    ),
+    key("required", "false", "Refuse clients that do not use TLS."),
+];
+
+/// Keys of `[targets.<name>]`.
+pub const TARGET: &[Key] = &[
+    key(
+        "listen",
+        "the next port",
+        "Addresses of this target, as `listen` above.",
+    ),
+    key(
+        "endpoint",
+        "required",
+        "The RDS endpoint name, with or without `:port`. Unless the next keys say otherwise it is dialled, must be in the server's certificate, and is what tokens are signed for.",
+    ),
+    key("port", "5432", "The database's port."),
+    key(
+        "dial",
+        "the endpoint",
+        "`host:port` to connect to instead: a tunnel, a forwarded port.",
+    ),
+    key(
+        "tls_name",
+        "the endpoint",
+        "The name that the server's certificate must carry.",
+    ),
+    key(
+        "token_host",
+        "the endpoint",
+        "The host that tokens are signed for; RDS accepts only its own names, never a CNAME.",
+    ),
+    key("token_port", "the port", "The port that tokens are signed for."),
+    key("region", "from the name", "AWS region of the database."),
+    key(
+        "resource_id",
+        "none",
+        "`cluster-…`, `db-…` or `prx-…`; for session policies and exact hints. It changes when a database is restored.",
+    ),
+    key(
+        "account_id",
+        "from the role",
+        "AWS account of the database, for the same.",
+    ),
+    key(
+        "ca_file",
+        "shipped",
+        "PEM file of the authorities to trust instead of the shipped RDS (for RDS Proxy: Amazon) roots.",
+    ),
+    key(
+        "db_users",
+        "none",
+        "Database users that callers may be; `[\"*\"]` means any.",
+    ),
+    key("databases", "any", "Databases that a client may name."),
+    key("credential", "iam", "A table: how to log in."),
+    key(
+        "users",
+        "none",
+        "A table by db user, each with its own `credential`; these users need not be in `db_users`.",
+    ),
+];
+
+/// Keys of a `credential` table.
+pub const CREDENTIAL: &[Key] = &[
+    key(
+        "kind",
+        "iam",
+        "`iam` (an auth token), `password_file`, `password_env`, `secret` (AWS Secrets Manager) or `passthrough` (the server's own exchange is relayed to the client).",
+    ),
+    key(
+        "assume_role",
+        "none",
+        "For `iam`, a table: sign with the credentials of this role.",
+    ),
+    key(
+        "file",
+        "required",
+        "For `password_file`: the file whose first line is the password; read at every login.",
+    ),
+    key(
+        "variable",
+        "required",
+        "For `password_env`: the environment variable with the password.",
+    ),
+    key(
+        "secret_id",
+        "required",
+        "For `secret`: name or ARN; the field `password` of a JSON object, or the whole text. Read again after five minutes and after a refused login.",
+    ),
+];
+
+/// Keys of an `assume_role` table.
+pub const ASSUME_ROLE: &[Key] = &[
+    key(
+        "role_arn",
+        "required",
+        "The role, usually in the database's account.",
+    ),
+    key("external_id", "none", "What the role's trust policy asks for."),
+    key(
+        "session_name",
+        "dbproxy",
+        "Shown in CloudTrail of both accounts. This and the next two may hold `{caller}`, `{db_user}` and `{target}`.",
+    ),
+    key(
+        "source_identity",
+        "none",
+        "Stays with the session in CloudTrail; the trust policy must allow sts:SetSourceIdentity.",
+    ),
+    key(
+        "tags",
+        "none",
+        "A table of session tags; the trust policy must allow sts:TagSession.",
+    ),
+    key(
+        "duration",
+        "1h",
+        "How long the session lives; cut to 1h when dbproxy's own credentials are a role's.",
+    ),
+    key(
+        "session_policy",
+        "true with resource_id",
+        "Shrink the session to `rds-db:connect` on exactly the db user asked for.",
+    ),
+];
+
+const SECTIONS: [(&str, &[Key]); 5] = [
+    ("Top of the file", TOP),
+    ("`[client_tls]`", CLIENT_TLS),
+    ("`[targets.<name>]`", TARGET),
+    (
+        "`[targets.<name>.credential]` and `[targets.<name>.users.<db user>.credential]`",
+        CREDENTIAL,
+    ),
+    ("`[….credential.assume_role]`", ASSUME_ROLE),
+];
+
+/// The default of a key at the top of the file.
+pub fn default_of(name: &str) -> &'static str {
+    TOP.iter()
+        .find(|key| key.name == name)
+        .map_or("", |key| key.default)
+}
+
+/// The reference as Markdown.
+pub fn markdown() -> String {
+    let mut out = String::from(
+        "# Configuration reference\n\n\
+         Generated from `src/config/reference.rs`; `tests/it/docs.rs` compares.\n\n\
+         dbproxy reads the first of: `--config FILE`, `./dbproxy.toml`, \
+         `$XDG_CONFIG_HOME/dbproxy/config.toml` (`~/.config/dbproxy/config.toml`), \
+         `/etc/dbproxy/config.toml`. A flag wins over its environment variable (`DBPROXY_<FLAG>`), \
+         which wins over the file. Durations are written `500ms`, `15s`, `2m`, `1h`. All mistakes are \
+         reported at once, each with its key, and nothing listens until there are none.\n",
+    );
+    for (title, keys) in SECTIONS {
+        // Writing to a String does not fail.
+        let _ = write!(
+            out,
+            "\n## {title}\n\n| key | default | meaning |\n| --- | --- | --- |\n"
+        );
+        for Key {
+            name,
+            default,
+            meaning,
+        } in keys
+        {
+            let _ = writeln!(out, "| `{name}` | {default} | {meaning} |");
+        }
+    }
+    out
+}

@@ -1,0 +1,127 @@
+//! A database of the catalog: its three names, who may be asked for, how to log in.
+
+use super::endpoint::{EndpointName, Region, RootsKind};
+use super::name::{DatabaseName, DbUser, TargetName};
+use super::secret::Secret;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Host and port, neither chosen by a client.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct HostPort {
+    pub host: String,
+    pub port: u16,
+}
+
+impl fmt::Display for HostPort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
+    }
+}
+
+/// One named database server that dbproxy may connect to.
+#[derive(Debug, Clone)]
+pub struct Target {
+    pub name: TargetName,
+    pub endpoint: EndpointName,
+    /// Where the TCP connection goes: the endpoint itself, or a tunnel in front of it.
+    pub dial: HostPort,
+    /// The name the server's certificate must carry.
+    pub tls_name: String,
+    /// The host and port that tokens are signed for; the endpoint's own, whatever is dialled.
+    pub token: HostPort,
+    pub region: Region,
+    /// `cluster-…`, `db-…` or `prx-…`; needed for a session policy and for exact hints.
+    pub resource_id: Option<String>,
+    /// The account that owns the database; needed for the same.
+    pub account_id: Option<String>,
+    pub trust: TrustRoots,
+    pub users: Users,
+    /// Databases a client may name; empty means any.
+    pub databases: Vec<DatabaseName>,
+    /// How to log in, unless a db user says otherwise.
+    pub credential: CredentialKind,
+    pub user_credentials: BTreeMap<DbUser, CredentialKind>,
+}
+
+impl Target {
+    pub fn credential_for(&self, user: &DbUser) -> &CredentialKind {
+        self.user_credentials.get(user).unwrap_or(&self.credential)
+    }
+
+    pub fn allows_database(&self, database: &DatabaseName) -> bool {
+        self.databases.is_empty() || self.databases.contains(database)
+    }
+}
+
+/// Which db users a target lists.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Users {
+    /// `db_users = ["*"]`
+    Any,
+    Listed(Vec<DbUser>),
+}
+
+impl Users {
+    pub fn lists(&self, user: &DbUser) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Listed(users) => users.contains(user),
+        }
+    }
+}
+
+/// Whose signature on the server's certificate counts.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum TrustRoots {
+    Shipped(RootsKind),
+    File(PathBuf),
+}
+
+/// Where the secret for a login comes from.
+#[derive(Debug, Clone)]
+pub enum CredentialKind {
+    /// An IAM auth token, signed with the default AWS credentials or those of a role.
+    Iam { assume_role: Option<Box<RoleSettings>> },
+    /// The first line of a file, read at every login.
+    PasswordFile(PathBuf),
+    /// The value of an environment variable, read at start.
+    Password { variable: String, secret: Secret },
+    /// A secret of AWS Secrets Manager, by name or ARN.
+    SecretsManager { secret_id: String },
+    /// The server's own authentication exchange is relayed to the client.
+    Passthrough,
+}
+
+impl CredentialKind {
+    /// For logs, audit and `ls`.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Iam { assume_role: None } => "iam",
+            Self::Iam { .. } => "iam+assume_role",
+            Self::PasswordFile(_) => "password_file",
+            Self::Password { .. } => "password_env",
+            Self::SecretsManager { .. } => "secret",
+            Self::Passthrough => "passthrough",
+        }
+    }
+}
+
+/// An AssumeRole as configured. The texts may hold `{caller}`, `{db_user}` and `{target}`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoleSettings {
+    pub role_arn: String,
+    pub external_id: Option<String>,
+    pub session_name: String,
+    pub source_identity: Option<String>,
+    pub tags: BTreeMap<String, String>,
+    pub duration: Duration,
+    /// Shrink the session to the one db user asked for.
+    pub session_policy: bool,
+}

@@ -1,0 +1,10 @@
+//! The only module that names the AWS SDK: credentials, STS, Secrets Manager, SigV4.
+
+pub mod error;
+pub mod policy_document;
+pub mod sdk;
+pub mod sign;
+
+pub use aws_credential_types::Credentials as AwsCredentials;
+pub use error::{AwsError, AwsFault};
+pub use sdk::{AssumeRole, Sdk};

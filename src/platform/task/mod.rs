@@ -1,0 +1,53 @@
+//! The only place that spawns: named tasks, the data-path threads, one way to stop.
+
+pub mod workers;
+
+use std::future::Future;
+use std::time::Duration;
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
+
+/// The stages of an end, in order: stop accepting, then end what still runs.
+#[derive(Debug, Clone, Default)]
+pub struct Shutdown {
+    /// Accept nothing new; sessions end as soon as nothing is cut.
+    pub drain: CancellationToken,
+    /// The grace is over: sessions end wherever they are.
+    pub end: CancellationToken,
+}
+
+impl Shutdown {
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+/// Spawns background work on the runtime of AWS calls and housekeeping.
+#[derive(Debug, Clone)]
+pub struct Background(Handle);
+
+impl Background {
+    pub fn new(handle: Handle) -> Self {
+        Self(handle)
+    }
+
+    /// Runs `work` there; nobody waits for it.
+    pub fn spawn(&self, name: &'static str, work: impl Future<Output = ()> + Send + 'static) {
+        self.0.spawn(async move {
+            work.await;
+            tracing::trace!(task = name, "task ended");
+        });
+    }
+
+    /// Runs `work` there and waits for its answer: HTTP clients keep their connections on the
+    /// runtime that first used them, so they must not be polled from a data-path thread. `None`
+    /// when the runtime is shutting down or `work` panicked.
+    pub async fn run<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> Option<T> {
+        self.0.spawn(work).await.ok()
+    }
+}
+
+/// Waits as long as it takes for `work`, but not longer than `limit`.
+pub async fn within<T>(limit: Duration, work: impl Future<Output = T>) -> Option<T> {
+    tokio::time::timeout(limit, work).await.ok()
+}

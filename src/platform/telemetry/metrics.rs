@@ -1,0 +1,246 @@
+//! Counters and gauges, in the Prometheus text format.
+
+use crate::domain::reason::CloseReason;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+use std::sync::Arc;
+use std::time::Duration;
+
+type OneLabel = [(&'static str, &'static str); 1];
+
+/// All metrics of the process; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Metrics(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    registry: Registry,
+    accepted: Counter,
+    closed: Family<OneLabel, Counter>,
+    open: Gauge,
+    relayed: Family<OneLabel, Counter>,
+    dial_seconds: Histogram,
+    login_seconds: Histogram,
+    tokens: Family<OneLabel, Counter>,
+    assumed_roles: Family<OneLabel, Counter>,
+    login_retries: Counter,
+    decisions: Family<OneLabel, Counter>,
+    cancels: Family<OneLabel, Counter>,
+}
+
+/// How a token was come by.
+#[derive(Debug, Clone, Copy)]
+pub enum TokenEvent {
+    Minted,
+    Cached,
+    Failed,
+}
+
+/// What became of a CancelRequest.
+#[derive(Debug, Clone, Copy)]
+pub enum CancelOutcome {
+    Forwarded,
+    UnknownKey,
+    Failed,
+    Refused,
+}
+
+/// Which way bytes went.
+#[derive(Debug, Clone, Copy)]
+pub enum Direction {
+    ToServer,
+    ToClient,
+}
+
+/// One open session on the gauge, for as long as it lives.
+#[derive(Debug)]
+pub struct OpenSession(Metrics);
+
+impl Drop for OpenSession {
+    fn drop(&mut self) {
+        self.0.0.open.dec();
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    pub fn new() -> Self {
+        let seconds = || Histogram::new([0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0]);
+        let mut inner = Inner {
+            registry: Registry::with_prefix("dbproxy"),
+            accepted: Counter::default(),
+            closed: Family::default(),
+            open: Gauge::default(),
+            relayed: Family::default(),
+            dial_seconds: seconds(),
+            login_seconds: seconds(),
+            tokens: Family::default(),
+            assumed_roles: Family::default(),
+            login_retries: Counter::default(),
+            decisions: Family::default(),
+            cancels: Family::default(),
+        };
+        inner.register();
+        Self(Arc::new(inner))
+    }
+
+    /// The text that a Prometheus server scrapes.
+    pub fn encode(&self) -> String {
+        let mut text = String::new();
+        // Writing to a String does not fail.
+        let _ = encode(&mut text, &self.0.registry);
+        text
+    }
+
+    pub fn connection_accepted(&self) {
+        self.0.accepted.inc();
+    }
+
+    pub fn connection_closed(&self, reason: CloseReason) {
+        let labels = [("reason", reason.as_str())];
+        self.0.closed.get_or_create(&labels).inc();
+    }
+
+    /// Counts a session as open until the guard is dropped.
+    pub fn session_open(&self) -> OpenSession {
+        self.0.open.inc();
+        OpenSession(self.clone())
+    }
+
+    /// Sessions that are connected to a server now.
+    pub fn open_sessions(&self) -> i64 {
+        self.0.open.get()
+    }
+
+    pub fn relayed(&self, direction: Direction, bytes: u64) {
+        let way = match direction {
+            Direction::ToServer => "to_server",
+            Direction::ToClient => "to_client",
+        };
+        self.0.relayed.get_or_create(&[("direction", way)]).inc_by(bytes);
+    }
+
+    pub fn dialed(&self, took: Duration) {
+        self.0.dial_seconds.observe(took.as_secs_f64());
+    }
+
+    pub fn logged_in(&self, took: Duration) {
+        self.0.login_seconds.observe(took.as_secs_f64());
+    }
+
+    pub fn token(&self, event: TokenEvent) {
+        let label = match event {
+            TokenEvent::Minted => "minted",
+            TokenEvent::Cached => "cached",
+            TokenEvent::Failed => "failed",
+        };
+        self.0.tokens.get_or_create(&[("event", label)]).inc();
+    }
+
+    pub fn assumed_role(&self, succeeded: bool) {
+        let label = if succeeded { "succeeded" } else { "failed" };
+        self.0.assumed_roles.get_or_create(&[("outcome", label)]).inc();
+    }
+
+    pub fn login_retried(&self) {
+        self.0.login_retries.inc();
+    }
+
+    pub fn decided(&self, allowed: bool) {
+        let label = if allowed { "allow" } else { "deny" };
+        self.0.decisions.get_or_create(&[("decision", label)]).inc();
+    }
+
+    pub fn cancel(&self, outcome: CancelOutcome) {
+        let label = match outcome {
+            CancelOutcome::Forwarded => "forwarded",
+            CancelOutcome::UnknownKey => "unknown_key",
+            CancelOutcome::Failed => "failed",
+            CancelOutcome::Refused => "refused",
+        };
+        self.0.cancels.get_or_create(&[("outcome", label)]).inc();
+    }
+}
+
+impl Inner {
+    fn register(&mut self) {
+        let registry = &mut self.registry;
+        registry.register(
+            "connections_accepted",
+            "Client connections accepted",
+            self.accepted.clone(),
+        );
+        registry.register(
+            "connections_closed",
+            "Client connections ended, by reason",
+            self.closed.clone(),
+        );
+        registry.register(
+            "sessions_open",
+            "Sessions connected to a server",
+            self.open.clone(),
+        );
+        registry.register(
+            "relayed_bytes",
+            "Bytes relayed by ended sessions",
+            self.relayed.clone(),
+        );
+        registry.register(
+            "dial_seconds",
+            "Time to reach a server and verify its TLS",
+            self.dial_seconds.clone(),
+        );
+        registry.register(
+            "login_seconds",
+            "Time from the startup message to the server's first ReadyForQuery",
+            self.login_seconds.clone(),
+        );
+        registry.register(
+            "tokens",
+            "Auth tokens, by how they were come by",
+            self.tokens.clone(),
+        );
+        registry.register(
+            "assume_role_calls",
+            "AssumeRole calls, by outcome",
+            self.assumed_roles.clone(),
+        );
+        registry.register(
+            "login_retries",
+            "Logins tried again with a fresh credential",
+            self.login_retries.clone(),
+        );
+        registry.register("policy_decisions", "Policy decisions", self.decisions.clone());
+        registry.register(
+            "cancel_requests",
+            "CancelRequests, by outcome",
+            self.cancels.clone(),
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_gauge_follows_the_guards_and_reasons_are_labels() {
+        let metrics = Metrics::new();
+        let guard = metrics.session_open();
+        metrics.connection_closed(CloseReason::PolicyDenied);
+        let text = metrics.encode();
+        assert!(text.contains("dbproxy_sessions_open 1"), "{text}");
+        assert!(text.contains(r#"dbproxy_connections_closed_total{reason="policy_denied"} 1"#));
+        drop(guard);
+        assert_eq!(metrics.open_sessions(), 0);
+    }
+}

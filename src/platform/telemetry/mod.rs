@@ -1,0 +1,4 @@
+//! Logs (one fixed sentence per event, plus fields) and metrics.
+
+pub mod logs;
+pub mod metrics;

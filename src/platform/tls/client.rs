@@ -1,0 +1,57 @@
+//! Towards the server: TLS 1.2 or newer, chain and name verified, no way to switch that off.
+
+use super::{ALPN, TlsError, provider, roots};
+use crate::domain::target::TrustRoots;
+use rustls::client::Resumption;
+use rustls::{CertificateError, ClientConfig};
+use std::sync::Arc;
+
+/// Builds the configuration for one set of roots.
+pub fn config(trust: &TrustRoots) -> Result<Arc<ClientConfig>, TlsError> {
+    let roots = match trust {
+        TrustRoots::Shipped(kind) => roots::shipped(*kind)?,
+        TrustRoots::File(path) => roots::from_file(path)?,
+    };
+    let mut config = ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![ALPN.to_vec()];
+    // PostgreSQL issues no session tickets; keeping a store for them costs memory for nothing.
+    config.resumption = Resumption::disabled();
+    Ok(Arc::new(config))
+}
+
+/// Why a handshake with the server failed, as far as the client of dbproxy may know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HandshakeFault {
+    /// No root that is trusted signed the chain.
+    UnknownIssuer,
+    /// The certificate is for other names.
+    WrongName,
+    Expired,
+    /// Another fault of the certificate.
+    BadCertificate,
+    /// No certificate was judged: alert, broken bytes, closed connection.
+    Other,
+}
+
+impl HandshakeFault {
+    /// Reads the fault out of what the TLS stream returned.
+    pub fn of(error: &std::io::Error) -> Self {
+        let inner = error
+            .get_ref()
+            .and_then(|inner| inner.downcast_ref::<rustls::Error>());
+        match inner {
+            Some(rustls::Error::InvalidCertificate(fault)) => match fault {
+                CertificateError::UnknownIssuer => Self::UnknownIssuer,
+                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+                    Self::WrongName
+                }
+                CertificateError::Expired | CertificateError::ExpiredContext { .. } => Self::Expired,
+                _ => Self::BadCertificate,
+            },
+            _ => Self::Other,
+        }
+    }
+}

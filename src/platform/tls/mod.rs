@@ -1,0 +1,41 @@
+//! TLS of both legs: verified towards the server, optional and reloadable towards the client.
+
+pub mod client;
+pub mod roots;
+pub mod server;
+pub mod stream;
+
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// ALPN of PostgreSQL (PostgreSQL manual, "SSL Session Encryption").
+pub const ALPN: &[u8] = b"postgresql";
+
+/// Why TLS material could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    #[error("cannot read `{path}`")]
+    Read { path: PathBuf, source: std::io::Error },
+    #[error("`{path}` holds no {what}")]
+    Empty { path: PathBuf, what: &'static str },
+    #[error("`{path}` is not valid PEM")]
+    Pem {
+        path: PathBuf,
+        source: rustls::pki_types::pem::Error,
+    },
+    #[error("the TLS settings do not fit together")]
+    Rejected(#[from] rustls::Error),
+}
+
+/// Named explicitly: another crate of the tree may change the process default, and the post-quantum
+/// groups would make every ClientHello to RDS 1.2 kB larger.
+fn provider() -> Arc<CryptoProvider> {
+    let mut provider = aws_lc_rs::default_provider();
+    provider.kx_groups = vec![
+        aws_lc_rs::kx_group::X25519,
+        aws_lc_rs::kx_group::SECP256R1,
+        aws_lc_rs::kx_group::SECP384R1,
+    ];
+    Arc::new(provider)
+}

@@ -1,0 +1,16 @@
+//! PostgreSQL messages (protocol 3.0 to 3.2): bytes in, values out; no sockets, no clocks except
+//! in [`frame`], which reads bounded messages from a stream.
+//!
+//! `pgwire` writes the messages it has types for. It never sees bytes from the network: its
+//! decoders are not bounded by the message they decode, so the few messages dbproxy reads are
+//! parsed here, each from its own slice.
+
+pub mod auth;
+pub mod error;
+pub mod frame;
+pub mod greeting;
+pub mod startup;
+pub mod walker;
+
+#[cfg(test)]
+mod properties;

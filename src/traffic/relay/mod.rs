@@ -1,0 +1,142 @@
+//! Copies both ways until one side ends, without looking into messages beyond their heads.
+//!
+//! Each direction has its own [`pump`]: one that cannot write never stops the other from reading.
+//! Bytes are read into a buffer that all sessions of a thread share; only what the other side does
+//! not take at once is kept, so an idle session holds no buffer and a busy one a bounded one.
+
+mod control;
+mod pump;
+
+pub use control::{Control, Wish};
+
+use crate::domain::reason::CloseReason;
+use crate::platform::wire::walker::Traffic;
+use bytes::BytesMut;
+use control::Listening;
+use pump::{End, Pump};
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+/// One TLS record and some: what is read at a time.
+const SCRATCH_BYTES: usize = 32 * 1024;
+
+thread_local! {
+    static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; SCRATCH_BYTES].into_boxed_slice());
+}
+
+/// Bytes that were read beyond the login, to be relayed first.
+#[derive(Debug, Default)]
+pub struct Leftovers {
+    pub from_client: BytesMut,
+    pub from_server: BytesMut,
+}
+
+/// How a relay ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ending {
+    pub reason: CloseReason,
+    pub to_server: u64,
+    pub to_client: u64,
+    /// The client stands between two messages, so it can be told why.
+    pub client_can_be_told: bool,
+}
+
+/// One session's relay.
+#[derive(Debug)]
+pub struct Relay<'a, C, S> {
+    client: &'a mut C,
+    server: &'a mut S,
+    up: Pump,
+    down: Pump,
+    traffic: Traffic,
+    listening: Listening,
+}
+
+impl<'a, C, S> Relay<'a, C, S>
+where
+    C: AsyncRead + AsyncWrite + Unpin,
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    /// `ready_status` is the status byte of the ReadyForQuery that ended the login.
+    pub fn new(
+        client: &'a mut C,
+        server: &'a mut S,
+        leftovers: Leftovers,
+        ready_status: u8,
+        control: Arc<Control>,
+    ) -> Self {
+        let mut traffic = Traffic::after_ready(ready_status);
+        traffic.client_bytes(&leftovers.from_client);
+        traffic.server_bytes(&leftovers.from_server);
+        Self {
+            client,
+            server,
+            up: Pump::starting_with(leftovers.from_client),
+            down: Pump::starting_with(leftovers.from_server),
+            traffic,
+            listening: Listening::to(control),
+        }
+    }
+
+    /// Runs until the session ends.
+    pub async fn run(mut self) -> Ending {
+        std::future::poll_fn(|cx| self.poll(cx)).await
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Ending> {
+        SCRATCH.with_borrow_mut(|scratch| {
+            let traffic = &mut self.traffic;
+            let up = self.up.poll(cx, self.client, self.server, scratch, |bytes| {
+                traffic.client_bytes(bytes);
+            });
+            let down = self.down.poll(cx, self.server, self.client, scratch, |bytes| {
+                traffic.server_bytes(bytes);
+            });
+            match self.reason(up, down).or_else(|| self.wish(cx)) {
+                Some(reason) => Poll::Ready(self.ending(reason)),
+                None => Poll::Pending,
+            }
+        })
+    }
+
+    /// What the state of both directions means for the session, if it is over.
+    fn reason(&self, up: Poll<End>, down: Poll<End>) -> Option<CloseReason> {
+        match (up, down) {
+            // The client is gone: nobody is left to read what the server still says.
+            (_, Poll::Ready(End::WriteFailed)) | (Poll::Ready(End::ReadFailed), _) => {
+                Some(CloseReason::ClientLost)
+            }
+            (_, Poll::Ready(End::ReadFailed)) => Some(CloseReason::ServerLost),
+            // All the server had to say has reached the client.
+            (up, Poll::Ready(End::Finished)) => Some(match up {
+                Poll::Ready(End::Finished) => CloseReason::ClientClosed,
+                _ => CloseReason::ServerClosed,
+            }),
+            // A server that takes no more may still have something to say; a client that sends no
+            // more may still be reading.
+            (_, Poll::Pending) => None,
+        }
+    }
+
+    fn wish(&mut self, cx: &mut Context<'_>) -> Option<CloseReason> {
+        match self.listening.poll(cx) {
+            Wish::Run => None,
+            Wish::EndWhenIdle if !(self.traffic.is_idle() && self.down.is_empty()) => None,
+            Wish::EndWhenIdle | Wish::EndNow => Some(CloseReason::Shutdown),
+        }
+    }
+
+    fn ending(&self, reason: CloseReason) -> Ending {
+        Ending {
+            reason,
+            to_server: self.up.bytes(),
+            to_client: self.down.bytes(),
+            client_can_be_told: self.traffic.at_server_boundary() && self.down.is_empty(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

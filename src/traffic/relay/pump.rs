@@ -1,0 +1,162 @@
+//! One direction of a relay.
+
+use bytes::{Buf, BytesMut};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// How a direction ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// The reading side sent its end, and the writing side has been told.
+    Finished,
+    ReadFailed,
+    WriteFailed,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Open,
+    /// The end was read; what is pending must go out before the other side hears of it.
+    EndRead,
+    Ended(End),
+}
+
+/// Reads one side, writes the other.
+#[derive(Debug)]
+pub struct Pump {
+    /// What was read and not yet taken by the writing side; never more than one scratch buffer.
+    pending: BytesMut,
+    stage: Stage,
+    bytes: u64,
+    unflushed: bool,
+}
+
+impl Pump {
+    /// `pending` was read before the relay began.
+    pub fn starting_with(pending: BytesMut) -> Self {
+        Self {
+            bytes: pending.len() as u64,
+            pending,
+            stage: Stage::Open,
+            unflushed: true,
+        }
+    }
+
+    /// Bytes read so far.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Everything read has been taken by the writing side.
+    pub fn is_empty(&self) -> bool {
+        self.pending.is_empty()
+    }
+
+    /// Moves bytes until both sides would block. `seen` is shown every chunk once.
+    pub fn poll<R, W>(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &mut R,
+        to: &mut W,
+        scratch: &mut [u8],
+        mut seen: impl FnMut(&[u8]),
+    ) -> Poll<End>
+    where
+        R: AsyncRead + Unpin,
+        W: AsyncWrite + Unpin,
+    {
+        loop {
+            match self.stage {
+                Stage::Ended(end) => return Poll::Ready(end),
+                Stage::EndRead => {
+                    let told = self.write_pending(cx, to).is_ready()
+                        && Pin::new(&mut *to).poll_shutdown(cx).is_ready();
+                    if !told {
+                        return Poll::Pending;
+                    }
+                    if self.stage == Stage::EndRead {
+                        self.stage = Stage::Ended(End::Finished);
+                    }
+                }
+                Stage::Open => {
+                    ready!(self.write_pending(cx, to));
+                    if self.stage == Stage::Open {
+                        ready!(self.read_once(cx, from, to, scratch, &mut seen));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Reads one chunk and offers it to the writing side at once.
+    fn read_once<R, W>(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &mut R,
+        to: &mut W,
+        scratch: &mut [u8],
+        seen: &mut impl FnMut(&[u8]),
+    ) -> Poll<()>
+    where
+        R: AsyncRead + Unpin,
+        W: AsyncWrite + Unpin,
+    {
+        let mut buffer = ReadBuf::new(scratch);
+        match Pin::new(from).poll_read(cx, &mut buffer) {
+            Poll::Pending => {
+                self.flush(cx, to);
+                return Poll::Pending;
+            }
+            Poll::Ready(Err(_)) => self.stage = Stage::Ended(End::ReadFailed),
+            Poll::Ready(Ok(())) if buffer.filled().is_empty() => self.stage = Stage::EndRead,
+            Poll::Ready(Ok(())) => {
+                let chunk = buffer.filled();
+                seen(chunk);
+                self.bytes = self.bytes.saturating_add(chunk.len() as u64);
+                self.unflushed = true;
+                match Pin::new(to).poll_write(cx, chunk) {
+                    Poll::Ready(Ok(taken)) if taken == chunk.len() => {}
+                    Poll::Ready(Ok(taken)) => self.keep(chunk.get(taken..)),
+                    Poll::Pending => self.keep(Some(chunk)),
+                    Poll::Ready(Err(_)) => self.stage = Stage::Ended(End::WriteFailed),
+                }
+            }
+        }
+        Poll::Ready(())
+    }
+
+    fn keep(&mut self, rest: Option<&[u8]>) {
+        self.pending.extend_from_slice(rest.unwrap_or_default());
+    }
+
+    /// Ready when nothing is pending any more (or writing failed).
+    fn write_pending<W: AsyncWrite + Unpin>(&mut self, cx: &mut Context<'_>, to: &mut W) -> Poll<()> {
+        if self.pending.is_empty() {
+            return Poll::Ready(());
+        }
+        while !self.pending.is_empty() {
+            match ready!(Pin::new(&mut *to).poll_write(cx, &self.pending)) {
+                Ok(taken) if taken > 0 => self.pending.advance(taken),
+                _ => {
+                    self.pending.clear();
+                    self.stage = Stage::Ended(End::WriteFailed);
+                }
+            }
+        }
+        // Give the memory back: most sessions never need it again.
+        self.pending = BytesMut::new();
+        Poll::Ready(())
+    }
+
+    /// TLS may hold back bytes that the socket did not take.
+    fn flush<W: AsyncWrite + Unpin>(&mut self, cx: &mut Context<'_>, to: &mut W) {
+        if self.unflushed {
+            match Pin::new(to).poll_flush(cx) {
+                Poll::Pending => {}
+                Poll::Ready(Ok(())) => self.unflushed = false,
+                Poll::Ready(Err(_)) => self.stage = Stage::Ended(End::WriteFailed),
+            }
+        }
+    }
+}

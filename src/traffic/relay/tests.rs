@@ -1,0 +1,131 @@
+use super::*;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+
+/// Both far ends of a relay that runs between them.
+struct Bench {
+    client: DuplexStream,
+    server: DuplexStream,
+    control: Arc<Control>,
+    relay: tokio::task::JoinHandle<Ending>,
+}
+
+fn bench_with(buffer: usize, leftovers: Leftovers) -> Bench {
+    let (client, mut near_client) = duplex(buffer);
+    let (server, mut near_server) = duplex(buffer);
+    let control = Arc::new(Control::default());
+    let ear = control.clone();
+    let relay = tokio::spawn(async move {
+        Relay::new(&mut near_client, &mut near_server, leftovers, b'I', ear)
+            .run()
+            .await
+    });
+    Bench {
+        client,
+        server,
+        control,
+        relay,
+    }
+}
+
+fn bench(buffer: usize) -> Bench {
+    bench_with(buffer, Leftovers::default())
+}
+
+#[tokio::test]
+async fn bytes_go_both_ways_and_both_ends_are_told() {
+    let mut b = bench(64);
+    b.client.write_all(b"Q\0\0\0\x08abc\0").await.unwrap();
+    let mut got = [0; 9];
+    b.server.read_exact(&mut got).await.unwrap();
+    assert_eq!(&got, b"Q\0\0\0\x08abc\0");
+    b.server.write_all(b"Z\0\0\0\x05I").await.unwrap();
+    b.client.shutdown().await.unwrap();
+    let mut rest = Vec::new();
+    b.server.read_to_end(&mut rest).await.unwrap();
+    drop(b.server);
+    let mut answer = Vec::new();
+    b.client.read_to_end(&mut answer).await.unwrap();
+    assert_eq!(answer, b"Z\0\0\0\x05I");
+    let ending = b.relay.await.unwrap();
+    assert_eq!(ending.reason, CloseReason::ClientClosed);
+    assert_eq!((ending.to_server, ending.to_client), (9, 6));
+}
+
+#[tokio::test]
+async fn leftovers_of_the_login_come_first() {
+    let leftovers = Leftovers {
+        from_client: BytesMut::from(&b"first "[..]),
+        from_server: BytesMut::from(&b"hello"[..]),
+    };
+    let mut b = bench_with(64, leftovers);
+    b.client.write_all(b"second").await.unwrap();
+    let mut got = [0; 12];
+    b.server.read_exact(&mut got).await.unwrap();
+    assert_eq!(&got, b"first second");
+    let mut hello = [0; 5];
+    b.client.read_exact(&mut hello).await.unwrap();
+    assert_eq!(&hello, b"hello");
+}
+
+/// The classic deadlock: both peers write more than all buffers hold before either reads.
+#[tokio::test]
+async fn a_blocked_direction_does_not_block_the_other() {
+    let b = bench(16);
+    let (mut client_read, mut client_write) = tokio::io::split(b.client);
+    let (mut server_read, mut server_write) = tokio::io::split(b.server);
+    let flood = vec![7u8; 300_000];
+    // The client does not read until the server has taken everything, although the server is
+    // blocked writing to the client all the while.
+    let server_writes = tokio::spawn({
+        let flood = flood.clone();
+        async move { server_write.write_all(&flood).await.map(|()| server_write) }
+    });
+    let client_writes = tokio::spawn({
+        let flood = flood.clone();
+        async move { client_write.write_all(&flood).await.map(|()| client_write) }
+    });
+    let mut got = vec![0; flood.len()];
+    server_read.read_exact(&mut got).await.unwrap();
+    client_writes.await.unwrap().unwrap();
+    assert!(!server_writes.is_finished());
+    client_read.read_exact(&mut got).await.unwrap();
+    server_writes.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn the_servers_last_words_reach_the_client() {
+    let mut b = bench(64);
+    b.server.write_all(b"E-last-words").await.unwrap();
+    drop(b.server);
+    let mut got = Vec::new();
+    b.client.read_to_end(&mut got).await.unwrap();
+    assert_eq!(got, b"E-last-words");
+    assert_eq!(b.relay.await.unwrap().reason, CloseReason::ServerClosed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn drain_waits_for_the_end_of_the_transaction() {
+    let mut b = bench(64);
+    b.client.write_all(b"Q\0\0\0\x04").await.unwrap();
+    b.server.read_exact(&mut [0; 5]).await.unwrap();
+    b.control.wish(Wish::EndWhenIdle);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert!(!b.relay.is_finished(), "a query runs");
+    b.server.write_all(b"Z\0\0\0\x05I").await.unwrap();
+    b.client.read_exact(&mut [0; 6]).await.unwrap();
+    let ending = b.relay.await.unwrap();
+    assert_eq!(ending.reason, CloseReason::Shutdown);
+    assert!(ending.client_can_be_told);
+}
+
+#[tokio::test]
+async fn an_end_in_mid_message_is_not_announced() {
+    let mut b = bench(64);
+    b.server.write_all(b"D\0\0\0\x20half").await.unwrap();
+    b.client.read_exact(&mut [0; 9]).await.unwrap();
+    b.control.wish(Wish::EndNow);
+    let ending = b.relay.await.unwrap();
+    assert_eq!(ending.reason, CloseReason::Shutdown);
+    assert!(!ending.client_can_be_told);
+}

@@ -1,0 +1,187 @@
+//! The side door: a CancelRequest finds the server of the session it names, or nothing. It is never
+//! answered, so that a guesser learns nothing.
+
+use super::Shared;
+use crate::domain::cancel_key::CancelKey;
+use crate::domain::reason::CloseReason;
+use crate::error::Chain;
+use crate::platform::telemetry::metrics::CancelOutcome;
+use crate::platform::tls::stream::ClientStream;
+use crate::traffic::upstream::cancel::CancelRoute;
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use aws_lc_rs::rand;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::Semaphore;
+
+/// Cancels under way at once; a storm beyond it is dropped, not queued.
+const IN_FLIGHT_MAX: usize = 64;
+
+/// A client that connected only to cancel.
+#[derive(Debug)]
+pub struct CancelRequest {
+    pub stream: ClientStream,
+    pub key: CancelKey,
+}
+
+/// Which session a key belongs to. The process id is the server's own, so that clients that compare
+/// it with `pg_backend_pid()` are right; the secret is dbproxy's, so that the same id on two
+/// servers stays two keys and the server's secret never leaves dbproxy.
+#[derive(Debug)]
+pub struct CancelKeys {
+    by_pid: Mutex<HashMap<i32, Vec<Entry>>>,
+    in_flight: Semaphore,
+}
+
+#[derive(Debug)]
+struct Entry {
+    secret: Box<[u8]>,
+    route: Arc<CancelRoute>,
+}
+
+/// Keeps a key valid for as long as its session lives.
+#[derive(Debug)]
+pub struct KeyGuard<'a> {
+    keys: &'a CancelKeys,
+    /// What the client is given.
+    pub key: CancelKey,
+}
+
+impl Default for CancelKeys {
+    fn default() -> Self {
+        Self {
+            by_pid: Mutex::default(),
+            in_flight: Semaphore::new(IN_FLIGHT_MAX),
+        }
+    }
+}
+
+impl CancelKeys {
+    /// Issues a key that leads to `route`, with a random secret as long as the server's. `None`
+    /// when the operating system gives no random bytes.
+    pub fn issue(&self, route: CancelRoute) -> Option<KeyGuard<'_>> {
+        let mut secret = vec![0; route.key.secret().len()];
+        rand::fill(&mut secret).ok()?;
+        let pid = route.key.pid;
+        let key = CancelKey::new(pid, &secret)?;
+        let entry = Entry {
+            secret: secret.into(),
+            route: Arc::new(route),
+        };
+        self.lock().entry(pid).or_default().push(entry);
+        Some(KeyGuard { keys: self, key })
+    }
+
+    fn find(&self, key: &CancelKey) -> Option<Arc<CancelRoute>> {
+        let by_pid = self.lock();
+        let entries = by_pid.get(&key.pid)?;
+        entries
+            .iter()
+            .find(|entry| verify_slices_are_equal(&entry.secret, key.secret()).is_ok())
+            .map(|entry| entry.route.clone())
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<i32, Vec<Entry>>> {
+        self.by_pid.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for KeyGuard<'_> {
+    fn drop(&mut self) {
+        let mut by_pid = self.keys.lock();
+        if let Some(entries) = by_pid.get_mut(&self.key.pid) {
+            entries.retain(|entry| *entry.secret != *self.key.secret());
+            if entries.is_empty() {
+                by_pid.remove(&self.key.pid);
+            }
+        }
+    }
+}
+
+/// Hands the request on. The client waits for the close of its connection, which comes when the
+/// server has taken the cancel.
+pub async fn serve(shared: &Shared, request: CancelRequest) -> CloseReason {
+    let outcome = match shared.cancel_keys.in_flight.try_acquire() {
+        Err(_) => CancelOutcome::Refused,
+        Ok(_turn) => match shared.cancel_keys.find(&request.key) {
+            None => CancelOutcome::UnknownKey,
+            Some(route) => match shared.connector.cancel(&route).await {
+                Ok(()) => CancelOutcome::Forwarded,
+                Err(error) => {
+                    tracing::warn!(
+                        backend_pid = request.key.pid,
+                        error = %Chain(&error),
+                        "cancel failed"
+                    );
+                    CancelOutcome::Failed
+                }
+            },
+        },
+    };
+    shared.metrics.cancel(outcome);
+    drop(request.stream);
+    CloseReason::CancelRequest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::endpoint::{EndpointName, Region, RootsKind};
+    use crate::domain::name::TargetName;
+    use crate::domain::target::*;
+
+    fn route(pid: i32, secret: &[u8]) -> CancelRoute {
+        let at = |port| HostPort {
+            host: "localhost".into(),
+            port,
+        };
+        CancelRoute {
+            target: Arc::new(Target {
+                name: TargetName::new("t").unwrap(),
+                endpoint: EndpointName::parse("localhost"),
+                dial: at(1),
+                tls_name: "localhost".into(),
+                token: at(1),
+                region: Region::new("us-east-1").unwrap(),
+                resource_id: None,
+                account_id: None,
+                trust: TrustRoots::Shipped(RootsKind::Rds),
+                users: Users::Any,
+                databases: Vec::new(),
+                credential: CredentialKind::Passthrough,
+                user_credentials: Default::default(),
+            }),
+            address: "127.0.0.1:1".parse().unwrap(),
+            key: CancelKey::new(pid, secret).unwrap(),
+        }
+    }
+
+    #[test]
+    fn a_key_lives_as_long_as_its_session() {
+        let keys = CancelKeys::default();
+        let first = keys.issue(route(7, &[1; 4])).unwrap();
+        let second = keys.issue(route(7, &[2; 32])).unwrap();
+        assert_eq!(first.key.pid, 7);
+        assert_eq!(first.key.secret().len(), 4);
+        assert_eq!(second.key.secret().len(), 32);
+        assert_eq!(keys.find(&first.key).unwrap().key.secret(), [1; 4]);
+        assert_eq!(keys.find(&second.key).unwrap().key.secret(), [2; 32]);
+        let gone = first.key.clone();
+        drop(first);
+        assert!(keys.find(&gone).is_none());
+        assert!(keys.find(&second.key).is_some());
+        drop(second);
+        assert!(keys.lock().is_empty());
+    }
+
+    #[test]
+    fn neither_the_servers_own_secret_nor_a_part_of_ours_is_a_key() {
+        let keys = CancelKeys::default();
+        let guard = keys.issue(route(7, &[1; 32])).unwrap();
+        assert!(keys.find(&CancelKey::new(7, &[1; 32]).unwrap()).is_none());
+        let part = CancelKey::new(7, &guard.key.secret()[..4]).unwrap();
+        assert!(keys.find(&part).is_none());
+        let other_pid = CancelKey::new(8, guard.key.secret()).unwrap();
+        assert!(keys.find(&other_pid).is_none());
+    }
+}

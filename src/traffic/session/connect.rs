@@ -1,0 +1,195 @@
+//! Credential, dial, login: from a permit to a session that is ready for queries. Nothing here
+//! runs without a permit, and no byte reaches a server before it.
+
+use super::Shared;
+use super::authorize::Permitted;
+use super::refuse::Refused;
+use super::startup::Started;
+use crate::access::credential::CredentialError;
+use crate::access::policy::Permit;
+use crate::domain::credential::{Credential, Freshness};
+use crate::domain::reason::CloseReason;
+use crate::error::{Chain, ClientFacing, Refusal, SqlState};
+use crate::platform::tls::stream::ClientStream;
+use crate::platform::wire::frame::FrameReader;
+use crate::platform::wire::startup::StartupMessage;
+use crate::traffic::upstream::login::log_in;
+use crate::traffic::upstream::refusal::{
+    Circumstances, Signer, is_credential_refused, is_token_refused, login_refusal,
+};
+use crate::traffic::upstream::{DialError, Login, LoginError};
+use bytes::BytesMut;
+use std::time::Duration;
+use tokio::time::{Instant, timeout, timeout_at};
+
+/// Asking AWS about a refused token must not make the client wait long for its answer.
+const DIAGNOSIS_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Both connections stand, the login is complete, the client has not been told yet.
+#[derive(Debug)]
+pub struct Connected {
+    pub started: StartedRest,
+    pub permit: Permit,
+    pub client: ClientStream,
+    /// Bytes the client sent behind its last authentication message.
+    pub from_client: BytesMut,
+    pub login: Login,
+}
+
+/// What is left of [`Started`] after its stream and startup message were used.
+#[derive(Debug)]
+pub struct StartedRest {
+    pub record: crate::access::audit::Record,
+    pub place: tokio::sync::OwnedSemaphorePermit,
+    pub began: Instant,
+}
+
+/// Why no session came about.
+enum ConnectError {
+    Credential(CredentialError),
+    Dial(DialError),
+    Login(LoginError, Credential),
+    Budget,
+}
+
+pub async fn connect(
+    shared: &Shared,
+    permitted: Permitted,
+    deadline: Instant,
+) -> Result<Box<Connected>, Refused> {
+    let Permitted { started, permit } = permitted;
+    let Started {
+        stream,
+        startup,
+        record,
+        place,
+        began,
+        ..
+    } = started;
+    let mut attempt = Attempt {
+        shared,
+        permit: &permit,
+        startup: &startup,
+        client: FrameReader::new(stream),
+        deadline,
+    };
+    let outcome = attempt.run().await;
+    match outcome {
+        Ok(login) => {
+            let (client, from_client) = attempt.client.into_parts();
+            let started = StartedRest { record, place, began };
+            Ok(Box::new(Connected {
+                started,
+                permit,
+                client,
+                from_client,
+                login,
+            }))
+        }
+        Err(error) => {
+            let refusal = attempt.refusal(&error).await;
+            let (client, _) = attempt.client.into_parts();
+            Err(Refused::told(client, record, refusal))
+        }
+    }
+}
+
+struct Attempt<'a> {
+    shared: &'a Shared,
+    permit: &'a Permit,
+    startup: &'a StartupMessage,
+    client: FrameReader<ClientStream>,
+    deadline: Instant,
+}
+
+impl Attempt<'_> {
+    /// One try, and a second one if the first was refused with a secret from the cache.
+    async fn run(&mut self) -> Result<Login, ConnectError> {
+        let (credential, freshness) = self.obtain().await?;
+        match self.try_once(&credential).await {
+            Err(ConnectError::Login(error, _))
+                if freshness == Freshness::Cached && is_credential_refused(&error) =>
+            {
+                if !self.shared.credentials.refused(self.permit, &credential).await {
+                    return Err(ConnectError::Login(error, credential));
+                }
+                self.shared.metrics.login_retried();
+                tracing::debug!("login refused with a cached credential, trying a fresh one");
+                let (fresh, _) = self.obtain().await?;
+                self.try_once(&fresh).await
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn obtain(&self) -> Result<(Credential, Freshness), ConnectError> {
+        timeout_at(self.deadline, self.shared.credentials.obtain(self.permit))
+            .await
+            .map_err(|_| ConnectError::Budget)?
+            .map_err(ConnectError::Credential)
+    }
+
+    async fn try_once(&mut self, credential: &Credential) -> Result<Login, ConnectError> {
+        let target = self.permit.target();
+        let cluster = target.resource_id.as_deref().unwrap_or(&target.endpoint.host);
+        let budget = self.shared.budgets.of(cluster);
+        timeout_at(self.deadline, budget.turn())
+            .await
+            .map_err(|_| ConnectError::Budget)?;
+        let connector = &self.shared.connector;
+        let link = connector
+            .dial(self.permit, self.deadline)
+            .await
+            .map_err(ConnectError::Dial)?;
+        let began = Instant::now();
+        let user = self.permit.db_user().as_str();
+        let login = log_in(link, self.startup, user, credential, &mut self.client);
+        let failed = |error| ConnectError::Login(error, credential.clone());
+        let login = timeout_at(self.deadline, timeout(connector.login_timeout(), login))
+            .await
+            .map_err(|_| failed(LoginError::Timeout))?
+            .map_err(|_| failed(LoginError::Timeout))?
+            .map_err(failed)?;
+        self.shared.metrics.logged_in(began.elapsed());
+        if matches!(credential, Credential::AuthToken(_)) {
+            connector.iam_worked(&target.name);
+        }
+        Ok(login)
+    }
+
+    async fn refusal(&self, error: &ConnectError) -> Refusal {
+        match error {
+            ConnectError::Credential(error) => {
+                tracing::warn!(error = %Chain(error), "no credential");
+                error.refusal()
+            }
+            ConnectError::Dial(error) => error.refusal(),
+            ConnectError::Login(error, credential) => {
+                let circumstances = Circumstances {
+                    permit: self.permit,
+                    credential,
+                    signer: self.signer(error, credential).await,
+                    iam_works_here: self.shared.connector.iam_works(&self.permit.target().name),
+                };
+                login_refusal(error, &circumstances)
+            }
+            ConnectError::Budget => Refusal::new(
+                CloseReason::TooManyConnections,
+                SqlState::TOO_MANY_CONNECTIONS,
+                "too many logins wait for this database",
+            )
+            .hint("dbproxy holds new logins below the rate at which RDS throttles; try again, or use a connection pool."),
+        }
+    }
+
+    async fn signer(&self, error: &LoginError, credential: &Credential) -> Signer {
+        if !(is_token_refused(error) && matches!(credential, Credential::AuthToken(_))) {
+            return Signer::NotAsked;
+        }
+        match timeout(DIAGNOSIS_TIMEOUT, self.shared.credentials.signer(self.permit)).await {
+            Ok(Ok(principal)) => Signer::Known(principal),
+            Ok(Err(error)) => Signer::Faulty(error),
+            Err(_) => Signer::NotAsked,
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! One client connection from accept to close. Every state is a value that holds exactly what is
+//! known so far; every step takes the state before it by value:
+//!
+//! [`startup`] → [`identify`](mod@identify) → [`authorize`](mod@authorize) →
+//! [`connect`](mod@connect) (credential, dial, login) → [`serve`](mod@serve) (relay, close).
+//! [`cancel`] is the side door.
+
+pub mod authorize;
+pub mod cancel;
+pub mod connect;
+pub mod identify;
+pub mod refuse;
+pub mod registry;
+pub mod serve;
+pub mod startup;
+
+use crate::access::audit::Origin;
+use crate::access::credential::Credentials;
+use crate::access::credential::budget::LoginBudgets;
+use crate::access::identity::{Local, Peer};
+use crate::access::policy::Policy;
+use crate::domain::reason::CloseReason;
+use crate::domain::target::Target;
+use crate::platform::telemetry::metrics::Metrics;
+use crate::platform::tls::server::ServerIdentity;
+use crate::platform::tls::stream::ClientStream;
+use crate::traffic::upstream::Connector;
+use cancel::CancelKeys;
+use registry::Registry;
+use startup::Opened;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
+
+/// Bounds that hold for every session.
+#[derive(Debug, Clone, Copy)]
+pub struct Config {
+    /// From accept until the client is logged in at the server.
+    pub startup_timeout: Duration,
+}
+
+/// What all sessions share.
+#[derive(Debug)]
+pub struct Shared {
+    pub config: Config,
+    pub local: Local,
+    pub policy: Policy,
+    pub credentials: Credentials,
+    pub budgets: LoginBudgets,
+    pub connector: Connector,
+    pub cancel_keys: CancelKeys,
+    pub registry: Registry,
+    pub metrics: Metrics,
+}
+
+/// What the sessions of one listener share.
+#[derive(Debug)]
+pub struct Door {
+    pub target: Arc<Target>,
+    pub tls: Option<Arc<ServerIdentity>>,
+    /// Refuse clients that do not ask for TLS.
+    pub tls_required: bool,
+}
+
+/// A connection that was just accepted.
+#[derive(Debug)]
+pub struct Accepted {
+    pub stream: ClientStream,
+    pub peer: Peer,
+    pub origin: Origin,
+    pub door: Arc<Door>,
+    /// A place among the permitted number of sessions; without one the client is refused, but
+    /// politely.
+    pub place: Option<OwnedSemaphorePermit>,
+}
+
+/// Drives one connection to its end.
+pub async fn run(shared: Arc<Shared>, accepted: Accepted) {
+    shared.metrics.connection_accepted();
+    let reason = drive(&shared, accepted).await;
+    shared.metrics.connection_closed(reason);
+}
+
+async fn drive(shared: &Shared, accepted: Accepted) -> CloseReason {
+    let deadline = Instant::now()
+        .checked_add(shared.config.startup_timeout)
+        .unwrap_or_else(Instant::now);
+    let started = match Box::pin(startup::open(accepted, deadline)).await {
+        Ok(Opened::Session(started)) => started,
+        Ok(Opened::Cancel(request)) => return cancel::serve(shared, request).await,
+        Err(refused) => return refused.tell(deadline).await,
+    };
+    // The steps are boxed: their futures are many times the size of the relay's, which is what a
+    // session consists of for nearly all its life.
+    let connected = Box::pin(async {
+        let identified = identify::identify(shared, *started)?;
+        let permitted = authorize::authorize(shared, identified)?;
+        connect::connect(shared, permitted, deadline).await
+    });
+    match connected.await {
+        Ok(connected) => serve::serve(shared, *connected).await,
+        Err(refused) => refused.tell(deadline).await,
+    }
+}

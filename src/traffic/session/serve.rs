@@ -1,0 +1,114 @@
+//! The session itself: the client learns that it is in, bytes are relayed, both sides are closed.
+
+use super::Shared;
+use super::connect::{Connected, StartedRest};
+use super::refuse::say_and_close;
+use crate::access::audit::Volume;
+use crate::domain::reason::CloseReason;
+use crate::error::{Refusal, SqlState};
+use crate::platform::telemetry::metrics::Direction;
+use crate::platform::wire::error::encode_refusal;
+use crate::platform::wire::greeting::encode_backend_key;
+use crate::traffic::relay::{Leftovers, Relay};
+use crate::traffic::upstream::ServerStream;
+use crate::traffic::upstream::cancel::CancelRoute;
+use bytes::BytesMut;
+use std::time::Duration;
+use tokio::io::AsyncWriteExt;
+use tokio::time::timeout;
+
+/// A Terminate message: the server ends without waiting for more.
+const TERMINATE: [u8; 5] = [b'X', 0, 0, 0, 4];
+/// How long a goodbye may take.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+pub async fn serve(shared: &Shared, connected: Connected) -> CloseReason {
+    let Connected {
+        started,
+        permit,
+        mut client,
+        from_client,
+        login,
+    } = connected;
+    // The place among the permitted sessions is held until the end of this function.
+    let StartedRest {
+        mut record,
+        place: _place,
+        began,
+    } = started;
+    let mut server = login.stream;
+    let greeting = login.greeting;
+    let pid = greeting.key.as_ref().map(|key| key.pid);
+    let key = greeting.key.and_then(|key| {
+        shared.cancel_keys.issue(CancelRoute {
+            target: permit.target().clone(),
+            address: login.address,
+            key,
+        })
+    });
+
+    let mut hello = greeting.before_key;
+    if let Some(guard) = &key {
+        encode_backend_key(&guard.key, &mut hello);
+    }
+    hello.extend_from_slice(&greeting.after_key);
+
+    let listed = shared.registry.list(record.session());
+    let _open = shared.metrics.session_open();
+    record.connected(pid, began.elapsed());
+    let mut from_server = hello;
+    let greeting_bytes = from_server.len() as u64;
+    from_server.extend_from_slice(&login.leftover);
+    let leftovers = Leftovers {
+        from_client,
+        from_server,
+    };
+    let relay = Relay::new(
+        &mut client,
+        &mut server,
+        leftovers,
+        greeting.ready_status,
+        listed.control.clone(),
+    );
+    let ending = relay.run().await;
+    // From here on a cancel would find a server that is no longer this client's.
+    drop(key);
+    drop(listed);
+
+    let volume = Volume {
+        to_server: ending.to_server,
+        to_client: ending.to_client.saturating_sub(greeting_bytes),
+    };
+    shared.metrics.relayed(Direction::ToServer, volume.to_server);
+    shared.metrics.relayed(Direction::ToClient, volume.to_client);
+    let mut last_words = BytesMut::new();
+    if ending.reason == CloseReason::Shutdown && ending.client_can_be_told {
+        encode_refusal(&shutdown(), record.session(), &mut last_words);
+    }
+    // Boxed: room for the goodbyes is not carried through the session's life.
+    Box::pin(async {
+        say_goodbye(server).await;
+        say_and_close(client, &last_words).await;
+    })
+    .await;
+    record.closed(ending.reason, volume);
+    ending.reason
+}
+
+fn shutdown() -> Refusal {
+    Refusal::new(
+        CloseReason::Shutdown,
+        SqlState::ADMIN_SHUTDOWN,
+        "terminating connection because dbproxy is shutting down",
+    )
+    .hint("Connect again.")
+}
+
+/// The server frees its slot at once instead of when it notices.
+async fn say_goodbye(mut server: ServerStream) {
+    let _ = timeout(GOODBYE, async {
+        server.write_all(&TERMINATE).await?;
+        server.shutdown().await
+    })
+    .await;
+}

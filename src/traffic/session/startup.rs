@@ -1,0 +1,252 @@
+//! From accept to a startup message: TLS where asked for, GSS refused, the cancel side door.
+//!
+//! Reads are exact, so no byte that arrived in clear is ever taken for one that arrived inside TLS
+//! (the class of CVE-2021-23214): what a stranger puts behind an SSLRequest becomes the start of a
+//! TLS handshake, and fails as such.
+
+use super::cancel::CancelRequest;
+use super::refuse::{Refused, Turned};
+use super::{Accepted, Door};
+use crate::access::audit::{Origin, Record};
+use crate::access::identity::Peer;
+use crate::domain::reason::CloseReason;
+use crate::error::{Refusal, SqlState};
+use crate::platform::tls::ALPN;
+use crate::platform::tls::stream::ClientStream;
+use crate::platform::wire::startup::{
+    GRANTED, NOT_GRANTED, Opening, OpeningError, StartupMessage, body_length, parse,
+};
+use std::io;
+use std::sync::Arc;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Instant, timeout_at};
+use tokio_rustls::TlsAcceptor;
+
+/// First byte of a TLS handshake record: the client begins TLS without asking (PostgreSQL 17).
+const TLS_HANDSHAKE: u8 = 0x16;
+
+/// What an opening leads to.
+pub enum Opened {
+    Session(Box<Started>),
+    Cancel(CancelRequest),
+}
+
+/// The startup message was read; the record is open.
+#[derive(Debug)]
+pub struct Started {
+    pub stream: ClientStream,
+    pub startup: StartupMessage,
+    pub peer: Peer,
+    pub door: Arc<Door>,
+    pub record: Record,
+    pub place: OwnedSemaphorePermit,
+    pub began: Instant,
+}
+
+/// Reads the opening packets, at latest until `deadline`.
+pub async fn open(accepted: Accepted, deadline: Instant) -> Result<Opened, Refused> {
+    let Accepted {
+        stream,
+        peer,
+        origin,
+        door,
+        place,
+    } = accepted;
+    let began = Instant::now();
+    let opening = Opener {
+        stream,
+        door: door.clone(),
+    }
+    .negotiate();
+    let (stream, opening) = match timeout_at(deadline, opening).await {
+        Ok(Ok(opened)) => opened,
+        Ok(Err(fault)) => return Err(fault.refused(&origin)),
+        Err(_) => return Err(Refused::Silently(CloseReason::StartupTimeout)),
+    };
+    match opening {
+        Opening::Startup(startup) => {
+            let mut record = Record::open(&origin, stream.is_tls());
+            let user = startup.parameter("user").unwrap_or_default();
+            record.asked_for(user, startup.parameter("database").unwrap_or(user));
+            let Some(place) = place else {
+                return Err(Refused::told(stream, record, no_place()));
+            };
+            if door.tls_required && !stream.is_tls() {
+                return Err(Refused::told(stream, record, tls_required()));
+            }
+            Ok(Opened::Session(Box::new(Started {
+                stream,
+                startup,
+                peer,
+                door,
+                record,
+                place,
+                began,
+            })))
+        }
+        Opening::Cancel(key) => Ok(Opened::Cancel(CancelRequest { stream, key })),
+        // negotiate() returns neither of the two.
+        Opening::Ssl | Opening::Gss => Err(Refused::Silently(CloseReason::ProtocolViolation)),
+    }
+}
+
+fn no_place() -> Refusal {
+    Refusal::new(
+        CloseReason::TooManyConnections,
+        SqlState::TOO_MANY_CONNECTIONS,
+        "dbproxy has reached its limit of client connections",
+    )
+    .hint("Close idle connections, or raise `max_clients` in dbproxy's configuration.")
+}
+
+fn tls_required() -> Refusal {
+    Refusal::new(
+        CloseReason::ClientTls,
+        SqlState::INVALID_AUTHORIZATION,
+        "this listener accepts TLS connections only",
+    )
+    .hint("Connect with sslmode=require or stronger.")
+}
+
+/// Why an opening failed.
+enum Fault {
+    /// Connected and left again without a byte: a load balancer's check or a port scan.
+    Probe,
+    Lost,
+    /// Not PostgreSQL: answering would only confuse.
+    Garbage,
+    ClientTls,
+    /// Answered with an error: the peer speaks PostgreSQL.
+    Told(ClientStream, OpeningError),
+}
+
+impl Fault {
+    fn refused(self, origin: &Origin) -> Refused {
+        match self {
+            Self::Probe => Refused::Silently(CloseReason::Probe),
+            Self::Lost => Refused::Silently(CloseReason::ClientLost),
+            Self::Garbage => Refused::Silently(CloseReason::ProtocolViolation),
+            Self::ClientTls => Refused::Silently(CloseReason::ClientTls),
+            Self::Told(stream, error) => {
+                let state = match error {
+                    OpeningError::Version { .. } => SqlState::FEATURE_NOT_SUPPORTED,
+                    _ => SqlState::PROTOCOL_VIOLATION,
+                };
+                Refused::Told(Box::new(Turned {
+                    stream,
+                    refusal: Refusal::new(CloseReason::ProtocolViolation, state, error.to_string()),
+                    session: origin.session,
+                    record: None,
+                }))
+            }
+        }
+    }
+}
+
+struct Opener {
+    stream: ClientStream,
+    door: Arc<Door>,
+}
+
+impl Opener {
+    /// Answers encryption requests (each at most once) until the real opening packet is there.
+    async fn negotiate(self) -> Result<(ClientStream, Opening), Fault> {
+        let mut this = self.accept_direct_tls().await?;
+        let (mut ssl_asked, mut gss_asked) = (this.stream.is_tls(), this.stream.is_tls());
+        let mut first = true;
+        loop {
+            let opening = match this.read_opening(first).await? {
+                Ok(opening) => opening,
+                Err(error) => return Err(Fault::Told(this.stream, error)),
+            };
+            first = false;
+            match opening {
+                Opening::Ssl if !ssl_asked => {
+                    ssl_asked = true;
+                    this = this.answer_ssl_request().await?;
+                    gss_asked |= this.stream.is_tls();
+                }
+                Opening::Gss if !gss_asked => {
+                    gss_asked = true;
+                    this.answer(NOT_GRANTED).await?;
+                }
+                Opening::Ssl | Opening::Gss => {
+                    let error = OpeningError::Malformed("encryption was asked for twice");
+                    return Err(Fault::Told(this.stream, error));
+                }
+                done => return Ok((this.stream, done)),
+            }
+        }
+    }
+
+    /// One packet, read to its last byte and no further.
+    async fn read_opening(&mut self, first: bool) -> Result<Result<Opening, OpeningError>, Fault> {
+        let mut header = [0; 4];
+        match self.stream.read_exact(&mut header).await {
+            Ok(_) => {}
+            Err(error) if first && error.kind() == io::ErrorKind::UnexpectedEof => {
+                return Err(Fault::Probe);
+            }
+            Err(_) => return Err(Fault::Lost),
+        }
+        // A length that cannot be is not PostgreSQL at all: HTTP, a scan, a wrong port.
+        let length = body_length(header).map_err(|_| Fault::Garbage)?;
+        let mut body = vec![0; length];
+        self.stream.read_exact(&mut body).await.map_err(|_| Fault::Lost)?;
+        Ok(parse(&body))
+    }
+
+    async fn answer_ssl_request(mut self) -> Result<Self, Fault> {
+        match (self.acceptor(), &self.stream) {
+            (Some(acceptor), ClientStream::Tcp(_)) => {
+                self.answer(GRANTED).await?;
+                self.start_tls(acceptor, false).await
+            }
+            _ => {
+                self.answer(NOT_GRANTED).await?;
+                Ok(self)
+            }
+        }
+    }
+
+    /// A client may begin with a TLS handshake; it must then say `postgresql` by ALPN, so that a
+    /// client of another protocol cannot be led here.
+    async fn accept_direct_tls(self) -> Result<Self, Fault> {
+        let ClientStream::Tcp(tcp) = &self.stream else {
+            return Ok(self);
+        };
+        let mut first = [0; 1];
+        match tcp.peek(&mut first).await {
+            Ok(0) | Err(_) => Err(Fault::Probe),
+            Ok(_) if first == [TLS_HANDSHAKE] => match self.acceptor() {
+                Some(acceptor) => self.start_tls(acceptor, true).await,
+                None => Err(Fault::ClientTls),
+            },
+            Ok(_) => Ok(self),
+        }
+    }
+
+    async fn start_tls(self, acceptor: TlsAcceptor, direct: bool) -> Result<Self, Fault> {
+        let ClientStream::Tcp(tcp) = self.stream else {
+            return Err(Fault::ClientTls);
+        };
+        let stream = acceptor.accept(tcp).await.map_err(|_| Fault::ClientTls)?;
+        if direct && stream.get_ref().1.alpn_protocol() != Some(ALPN) {
+            return Err(Fault::ClientTls);
+        }
+        Ok(Self {
+            stream: ClientStream::Tls(Box::new(stream)),
+            door: self.door,
+        })
+    }
+
+    fn acceptor(&self) -> Option<TlsAcceptor> {
+        let identity = self.door.tls.as_ref()?;
+        Some(TlsAcceptor::from(identity.current()))
+    }
+
+    async fn answer(&mut self, byte: u8) -> Result<(), Fault> {
+        self.stream.write_all(&[byte]).await.map_err(|_| Fault::Lost)
+    }
+}
