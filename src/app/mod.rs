@@ -152,6 +152,9 @@ impl App {
             self.background.spawn("listener", running);
         }
         if let Some(admin) = self.admin.take() {
+            if let Ok(address) = admin.address() {
+                tracing::info!(%address, "admin address listening");
+            }
             self.background.spawn("admin", async move {
                 if let Err(error) = admin.run().await {
                     tracing::error!(%error, "admin address failed");

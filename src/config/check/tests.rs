@@ -112,7 +112,7 @@ fn all_mistakes_are_reported_together() {
         "targets.b.db_users: `*` stands alone",
         "targets.b.credential.assume_role.role_arn: is not the ARN of an IAM role",
         "targets.b.credential.assume_role.session_policy: needs `resource_id`",
-        "listen (d): 127.0.0.1:5432 is already taken by target c",
+        "listen (d): 127.0.0.1:5432 is already taken by target b",
     ] {
         assert!(
             lines.iter().any(|l| l.starts_with(expected)),
