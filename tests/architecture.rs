@@ -15,8 +15,21 @@ use std::path::{Path, PathBuf};
 /// [`SIDEWAYS`].
 const FLOORS: &[&[&str]] = &[
     &["domain", "error"],
-    &["platform::aws", "platform::clock", "platform::task", "platform::telemetry", "platform::tls", "platform::wire"],
-    &["access::audit", "access::catalog", "access::credential", "access::identity", "access::policy"],
+    &[
+        "platform::aws",
+        "platform::clock",
+        "platform::task",
+        "platform::telemetry",
+        "platform::tls",
+        "platform::wire",
+    ],
+    &[
+        "access::audit",
+        "access::catalog",
+        "access::credential",
+        "access::identity",
+        "access::policy",
+    ],
     &["traffic::relay", "traffic::upstream"],
     &["traffic::session"],
     &["traffic::listener"],
@@ -29,22 +42,58 @@ const FLOORS: &[&[&str]] = &[
 /// Edges within a floor, each with its reason.
 const SIDEWAYS: &[(&str, &str, &str)] = &[
     ("error", "domain", "a refusal carries the close reason"),
-    ("access::credential", "access::policy", "no credential without a Permit"),
-    ("platform::aws", "platform::telemetry", "any mechanism may count and log"),
-    ("platform::aws", "platform::clock", "any mechanism may tell the time"),
+    (
+        "access::credential",
+        "access::policy",
+        "no credential without a Permit",
+    ),
+    (
+        "platform::aws",
+        "platform::telemetry",
+        "any mechanism may count and log",
+    ),
+    (
+        "platform::aws",
+        "platform::clock",
+        "any mechanism may tell the time",
+    ),
 ];
 
 /// Words that may stand only in certain places.
 const DOORS: &[(&str, &[&str], &str)] = &[
-    ("aws_sdk_", &["src/platform/aws/"], "the AWS SDK stays behind platform::aws"),
-    ("aws_config::", &["src/platform/aws/"], "the AWS SDK stays behind platform::aws"),
-    ("std::env::var", &["src/config/source.rs"], "the environment is read in one place"),
+    (
+        "aws_sdk_",
+        &["src/platform/aws/"],
+        "the AWS SDK stays behind platform::aws",
+    ),
+    (
+        "aws_config::",
+        &["src/platform/aws/"],
+        "the AWS SDK stays behind platform::aws",
+    ),
+    (
+        "std::env::var",
+        &["src/config/source.rs"],
+        "the environment is read in one place",
+    ),
     ("tokio::spawn", &["src/platform/task/"], "tasks have an owner"),
     ("println!", &["src/cli/output.rs"], "output has one place"),
-    ("SystemTime::now", &["src/platform/clock.rs"], "the clock has one door"),
+    (
+        "SystemTime::now",
+        &["src/platform/clock.rs"],
+        "the clock has one door",
+    ),
     ("axum::", &["src/admin/"], "HTTP stays in admin"),
-    ("pgwire::", &["src/platform/wire/"], "pgwire's types stay inside platform::wire"),
-    ("moka::", &["src/access/credential/"], "caches of secrets have one place"),
+    (
+        "pgwire::",
+        &["src/platform/wire/"],
+        "pgwire's types stay inside platform::wire",
+    ),
+    (
+        "moka::",
+        &["src/access/credential/"],
+        "caches of secrets have one place",
+    ),
     ("Permit {", &["src/access/policy/"], "only policy makes a Permit"),
 ];
 
@@ -53,7 +102,10 @@ const LINES_MAX: usize = 75;
 
 fn sources() -> Vec<(PathBuf, String)> {
     fn walk(dir: &Path, found: &mut Vec<(PathBuf, String)>) {
-        let mut entries: Vec<_> = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();
+        let mut entries: Vec<_> = fs::read_dir(dir)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .collect();
         entries.sort();
         for path in entries {
             if path.is_dir() {
@@ -117,7 +169,11 @@ fn imports_point_down() {
                 };
                 let sideways = SIDEWAYS.iter().any(|(from, to, _)| (*from, *to) == (own, other));
                 if other != own && other_floor >= floor && !sideways {
-                    wrong.push(format!("{}:{}: {own} imports {other}", path.display(), number + 1));
+                    wrong.push(format!(
+                        "{}:{}: {own} imports {other}",
+                        path.display(),
+                        number + 1
+                    ));
                 }
             }
         }
@@ -159,7 +215,10 @@ fn the_map_names_every_folder() {
     for (_, modules) in FLOORS.iter().enumerate() {
         for module in *modules {
             let last = module.rsplit("::").next().unwrap();
-            assert!(map.contains(&format!("`{last}`")), "src/lib.rs does not name `{module}`");
+            assert!(
+                map.contains(&format!("`{last}`")),
+                "src/lib.rs does not name `{module}`"
+            );
         }
     }
 }

@@ -1,1 +1,26 @@
-fn main() {}
+//! The integration tests: the real binary in front of the sandbox (`tests/sandbox/README.md`).
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::arithmetic_side_effects,
+    clippy::disallowed_methods,
+    clippy::print_stderr,
+    clippy::allow_attributes,
+    reason = "tests fail loudly"
+)]
+
+mod support;
+
+mod cancel;
+mod command_line;
+mod credentials;
+mod docs;
+mod drivers;
+mod lifecycle;
+mod login;
+mod refusals;
+mod startup;
+mod tls;

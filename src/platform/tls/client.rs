@@ -44,7 +44,13 @@ impl HandshakeFault {
             .and_then(|inner| inner.downcast_ref::<rustls::Error>());
         match inner {
             Some(rustls::Error::InvalidCertificate(fault)) => match fault {
-                CertificateError::UnknownIssuer => Self::UnknownIssuer,
+                // A chain that ends in a root of the right name but another key is unknown all the same.
+                CertificateError::UnknownIssuer
+                | CertificateError::BadSignature
+                | CertificateError::UnsupportedSignatureAlgorithmContext { .. }
+                | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
+                    Self::UnknownIssuer
+                }
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
                     Self::WrongName
                 }

@@ -1,0 +1,85 @@
+//! Generated documents are what the program says. `UPDATE_DOCS=1` writes them anew.
+
+use crate::support::proxy::dbproxy;
+use crate::support::sandbox::root;
+
+fn compare(file: &str, generated: &str) {
+    let path = root().join(file);
+    if std::env::var("UPDATE_DOCS").is_ok() {
+        std::fs::write(&path, generated).unwrap();
+    }
+    let written = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(written == generated, "{file} is out of date: run `make docs`");
+}
+
+#[test]
+fn the_configuration_reference_is_current() {
+    compare("docs/configuration.md", &dbproxy::config::reference::markdown());
+}
+
+#[test]
+fn the_command_reference_is_current() {
+    let mut text =
+        String::from("# Command reference\n\nGenerated from the help texts; `tests/it/docs.rs` compares.\n");
+    let commands = [
+        "",
+        "token",
+        "ls",
+        "connect",
+        "wait",
+        "healthcheck",
+        "shutdown",
+        "completion",
+    ];
+    for command in commands {
+        let words = [command, "--help"];
+        let words = words.iter().filter(|word| !word.is_empty());
+        let output = dbproxy(&[]).args(words).env("COLUMNS", "100").output().unwrap();
+        let help = String::from_utf8(output.stdout).unwrap();
+        let help: Vec<_> = help.lines().map(str::trim_end).collect();
+        text.push_str(&format!(
+            "\n## `{}`\n\n```text\n{}\n```\n",
+            format!("dbproxy {command}").trim(),
+            help.join("\n")
+        ));
+    }
+    compare("docs/cli.md", &text);
+}
+
+/// Every key that the reader asks for is in the reference, and the other way round.
+#[test]
+fn the_reference_names_every_key() {
+    let sources: String = ["src/config/check.rs", "src/config/target.rs"]
+        .map(|file| std::fs::read_to_string(root().join(file)).unwrap())
+        .concat();
+    let asked: std::collections::BTreeSet<&str> = [
+        "string(",
+        "strings(",
+        "integer(",
+        "integers(",
+        "boolean(",
+        "section(",
+        "sections(",
+        "parsed(",
+        "required(&mut section, ",
+        "time(",
+        "number(",
+        "file(",
+    ]
+    .iter()
+    .flat_map(|call| {
+        sources
+            .split(format!("{call}\"").as_str())
+            .skip(1)
+            .collect::<Vec<_>>()
+    })
+    .filter_map(|rest| rest.split('"').next())
+    .collect();
+    use dbproxy::config::reference::{ASSUME_ROLE, CLIENT_TLS, CREDENTIAL, TARGET, TOP};
+    let described: std::collections::BTreeSet<&str> = [TOP, CLIENT_TLS, TARGET, CREDENTIAL, ASSUME_ROLE]
+        .concat()
+        .iter()
+        .map(|key| key.name)
+        .collect();
+    assert_eq!(asked, described);
+}

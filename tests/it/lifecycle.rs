@@ -1,0 +1,143 @@
+//! From the ready line to the last goodbye: probes, drain, signals, exit codes, unix sockets.
+
+use crate::support::proxy::dbproxy;
+use crate::support::{Proxy, Raw, Sandbox, psql};
+
+fn proxy(sandbox: &Sandbox, general: &str) -> Proxy {
+    let target = sandbox.target("orders", "db_users = [\"app_ro\", \"sandbox_admin\"]");
+    Proxy::start(sandbox, &format!("{general}{target}"))
+}
+
+#[test]
+fn idle_sessions_are_told_at_shutdown_and_transactions_may_finish() {
+    let (sandbox, _turn) = Sandbox::shared();
+    let mut proxy = proxy(sandbox, "");
+    let (mut idle, _) = Raw::log_in(proxy.port(), "app_ro");
+    let (mut busy, _) = Raw::log_in(proxy.port(), "app_ro");
+    busy.query("begin");
+    busy.read_until(b'Z');
+    proxy.signal("TERM");
+    let error = idle.message().expect("a message before the close");
+    assert_eq!((error.tag, error.field(b'C')), (b'E', "57P01".to_owned()));
+    assert!(idle.is_closed());
+    assert!(
+        std::net::TcpStream::connect(("127.0.0.1", proxy.port())).is_err(),
+        "nothing new is accepted"
+    );
+    assert!(
+        proxy
+            .admin_request("GET", "/readiness", "")
+            .1
+            .contains("draining")
+    );
+    assert!(proxy.admin_request("GET", "/liveness", "").0.contains("200"));
+    busy.query("select 1");
+    busy.read_until(b'Z');
+    busy.query("commit");
+    busy.read_until(b'Z');
+    assert_eq!(busy.message().unwrap().field(b'C'), "57P01");
+    assert_eq!(proxy.wait_for_exit().code(), Some(143));
+}
+
+#[test]
+fn a_session_that_does_not_finish_is_ended_after_the_grace() {
+    let (sandbox, _turn) = Sandbox::shared();
+    let mut proxy = proxy(sandbox, "drain_timeout = \"300ms\"\n");
+    let (mut busy, _) = Raw::log_in(proxy.port(), "app_ro");
+    busy.query("begin");
+    busy.read_until(b'Z');
+    proxy.signal("INT");
+    assert_eq!(busy.message().unwrap().field(b'C'), "57P01");
+    assert_eq!(proxy.wait_for_exit().code(), Some(130));
+}
+
+#[test]
+fn a_second_signal_ends_the_waiting() {
+    let (sandbox, _turn) = Sandbox::shared();
+    let mut proxy = proxy(sandbox, "drain_timeout = \"10m\"\n");
+    let (mut busy, _) = Raw::log_in(proxy.port(), "app_ro");
+    busy.query("begin");
+    busy.read_until(b'Z');
+    proxy.signal("TERM");
+    proxy.wait_for_log("draining");
+    proxy.signal("TERM");
+    assert_eq!(busy.message().unwrap().field(b'C'), "57P01");
+    assert_eq!(proxy.wait_for_exit().code(), Some(143));
+}
+
+#[test]
+fn sigterm_may_count_as_success() {
+    let (sandbox, _turn) = Sandbox::shared();
+    let config = sandbox.target("orders", "db_users = [\"app_ro\"]");
+    let mut proxy = Proxy::start_as(sandbox, "dbproxy", &config, &["--exit-zero-on-sigterm"]);
+    proxy.signal("TERM");
+    assert_eq!(proxy.wait_for_exit().code(), Some(0));
+}
+
+#[test]
+fn wait_healthcheck_and_shutdown_speak_to_a_running_dbproxy() {
+    let (sandbox, _turn) = Sandbox::shared();
+    let mut proxy = proxy(sandbox, "");
+    let admin = proxy.admin();
+    let run = |arguments: &[&str]| {
+        dbproxy(&[])
+            .args(arguments)
+            .args(["--admin", &admin])
+            .output()
+            .unwrap()
+    };
+    assert_eq!(run(&["wait", "--max", "10s"]).status.code(), Some(0));
+    assert_eq!(run(&["healthcheck"]).status.code(), Some(0));
+    assert_eq!(run(&["healthcheck", "--ready"]).status.code(), Some(0));
+    let (status, _) = proxy.admin_request("POST", "/shutdown", "Origin: http://evil.example\r\n");
+    assert!(status.contains("403"), "{status}");
+    assert!(proxy.admin_request("GET", "/shutdown", "").0.contains("405"));
+    assert_eq!(run(&["shutdown"]).status.code(), Some(0));
+    assert_eq!(proxy.wait_for_exit().code(), Some(0));
+    let gone = run(&["healthcheck"]);
+    assert_eq!(gone.status.code(), Some(1));
+    let late = run(&["wait", "--max", "200ms"]);
+    assert!(String::from_utf8_lossy(&late.stderr).contains("was not ready within 200ms"));
+}
+
+#[test]
+fn the_servers_last_error_reaches_the_client() {
+    let (sandbox, _turn) = Sandbox::shared();
+    let proxy = proxy(sandbox, "");
+    let (mut raw, greeting) = Raw::log_in(proxy.port(), "app_ro");
+    let key = crate::support::raw::backend_key(&greeting);
+    let pid = i32::from_be_bytes(key[..4].try_into().unwrap());
+    proxy.query("sandbox_admin", &format!("select pg_terminate_backend({pid})"));
+    let error = raw.message().expect("the server's own last word");
+    assert_eq!(error.field(b'C'), "57P01");
+    assert!(error.field(b'M').contains("administrator command"), "{error:?}");
+    assert!(raw.is_closed());
+    proxy.wait_for_metric("dbproxy_connections_closed_total{reason=\"server_closed\"}", 1.0);
+}
+
+#[test]
+fn a_unix_socket_is_for_its_owner() {
+    let (sandbox, _turn) = Sandbox::shared();
+    let dir = std::env::temp_dir().join(format!("dbproxy-it-{}", std::process::id()));
+    let listen = format!("listen = [\"unix:{}:6000\"]", dir.display());
+    let target = sandbox
+        .target("orders", "db_users = [\"app_ro\"]")
+        .replace("listen = [\"127.0.0.1:0\"]", &listen);
+    let mut proxy = Proxy::start(sandbox, &target);
+    let connection = format!("host={} port=6000 user=app_ro dbname=app", dir.display());
+    let output = psql(&connection, &[], "select current_user");
+    assert_eq!(
+        output.stdout,
+        b"app_ro\n",
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert!(
+        proxy.log().contains("caller=local:uid="),
+        "the peer's uid is known"
+    );
+    proxy.signal("TERM");
+    proxy.wait_for_exit();
+    assert!(!dir.join(".s.PGSQL.6000").exists());
+    std::fs::remove_dir(dir).unwrap();
+}

@@ -1,0 +1,10 @@
+//! What the tests stand on: the sandbox, a dbproxy of their own, a client that speaks raw bytes.
+
+pub mod proxy;
+pub mod raw;
+pub mod sandbox;
+pub mod tls;
+
+pub use proxy::{Proxy, psql};
+pub use raw::Raw;
+pub use sandbox::Sandbox;
