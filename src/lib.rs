@@ -9,9 +9,9 @@
 //! 3. [`traffic::session::identify`]: who is it? ([`access::identity`])
 //! 4. [`traffic::session::authorize`]: may it? ([`access::policy`], which alone makes a
 //!    [`Permit`](access::policy::Permit))
-//! 5. [`traffic::session::connect`]: a credential ([`access::credential`]), then dial, TLS and login
-//!    ([`traffic::upstream`])
-//! 6. [`traffic::session::serve`]: bytes both ways ([`traffic::relay`]), then close
+//! 5. [`traffic::session::credential`]: with what? ([`access::credential`]: minted, cached, stored)
+//! 6. [`traffic::session::connect`]: dial, TLS and login ([`traffic::upstream`])
+//! 7. [`traffic::session::serve`]: bytes both ways ([`traffic::relay`]), then close
 //!
 //! Each step takes the state before it by value. The audit record ([`access::audit`]) opens with the
 //! startup message and closes exactly once, with a [`CloseReason`](domain::reason::CloseReason).

@@ -46,6 +46,27 @@ fn the_command_reference_is_current() {
     compare("docs/cli.md", &text);
 }
 
+/// The example that people start from is one that dbproxy takes.
+#[test]
+fn the_example_configuration_is_valid() {
+    let example = root().join("deploy/examples/dbproxy.toml");
+    let output = dbproxy(&[])
+        .args(["ls", "--config"])
+        .arg(example)
+        .output()
+        .unwrap();
+    let table = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert!(
+        table.contains("unix:/run/user/1000/dbproxy:5432") && table.contains("legacy"),
+        "{table}"
+    );
+}
+
 /// Every key that the reader asks for is in the reference, and the other way round.
 #[test]
 fn the_reference_names_every_key() {

@@ -1,15 +1,15 @@
-//! Credential, dial, login: from a permit to a session that is ready for queries. Nothing here
-//! runs without a permit, and no byte reaches a server before it.
+//! Dial and login: from a credential to a session that is ready for queries. Nothing here runs
+//! without a permit, and no byte reaches a server before it.
 
 use super::Shared;
 use super::authorize::Permitted;
+use super::credential::{Credentialed, ObtainError, obtain};
 use super::refuse::Refused;
 use super::startup::Started;
-use crate::access::credential::CredentialError;
 use crate::access::policy::Permit;
 use crate::domain::credential::{Credential, Freshness};
 use crate::domain::reason::CloseReason;
-use crate::error::{Chain, ClientFacing, Refusal, SqlState};
+use crate::error::{ClientFacing, Refusal, SqlState};
 use crate::platform::tls::stream::ClientStream;
 use crate::platform::wire::frame::FrameReader;
 use crate::platform::wire::startup::StartupMessage;
@@ -46,7 +46,7 @@ pub struct StartedRest {
 
 /// Why no session came about.
 enum ConnectError {
-    Credential(CredentialError),
+    Obtain(ObtainError),
     Dial(DialError),
     Login(LoginError, Credential),
     Budget,
@@ -54,10 +54,14 @@ enum ConnectError {
 
 pub async fn connect(
     shared: &Shared,
-    permitted: Permitted,
+    credentialed: Credentialed,
     deadline: Instant,
 ) -> Result<Box<Connected>, Refused> {
-    let Permitted { started, permit } = permitted;
+    let Credentialed {
+        permitted: Permitted { started, permit },
+        credential,
+        freshness,
+    } = credentialed;
     let Started {
         stream,
         startup,
@@ -73,7 +77,7 @@ pub async fn connect(
         client: FrameReader::new(stream),
         deadline,
     };
-    let outcome = attempt.run().await;
+    let outcome = attempt.run(credential, freshness).await;
     match outcome {
         Ok(login) => {
             let (client, from_client) = attempt.client.into_parts();
@@ -104,8 +108,7 @@ struct Attempt<'a> {
 
 impl Attempt<'_> {
     /// One try, and a second one if the first was refused with a secret from the cache.
-    async fn run(&mut self) -> Result<Login, ConnectError> {
-        let (credential, freshness) = self.obtain().await?;
+    async fn run(&mut self, credential: Credential, freshness: Freshness) -> Result<Login, ConnectError> {
         match self.try_once(&credential).await {
             Err(ConnectError::Login(error, _))
                 if freshness == Freshness::Cached && is_credential_refused(&error) =>
@@ -115,18 +118,13 @@ impl Attempt<'_> {
                 }
                 self.shared.metrics.login_retried();
                 tracing::debug!("login refused with a cached credential, trying a fresh one");
-                let (fresh, _) = self.obtain().await?;
+                let (fresh, _) = obtain(self.shared, self.permit, self.deadline)
+                    .await
+                    .map_err(ConnectError::Obtain)?;
                 self.try_once(&fresh).await
             }
             outcome => outcome,
         }
-    }
-
-    async fn obtain(&self) -> Result<(Credential, Freshness), ConnectError> {
-        timeout_at(self.deadline, self.shared.credentials.obtain(self.permit))
-            .await
-            .map_err(|_| ConnectError::Budget)?
-            .map_err(ConnectError::Credential)
     }
 
     async fn try_once(&mut self, credential: &Credential) -> Result<Login, ConnectError> {
@@ -159,10 +157,7 @@ impl Attempt<'_> {
 
     async fn refusal(&self, error: &ConnectError) -> Refusal {
         match error {
-            ConnectError::Credential(error) => {
-                tracing::warn!(error = %Chain(error), "no credential");
-                error.refusal()
-            }
+            ConnectError::Obtain(error) => error.refusal(),
             ConnectError::Dial(error) => error.refusal(),
             ConnectError::Login(error, credential) => {
                 let circumstances = Circumstances {

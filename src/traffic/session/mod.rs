@@ -2,12 +2,14 @@
 //! known so far; every step takes the state before it by value:
 //!
 //! [`startup`] → [`identify`](mod@identify) → [`authorize`](mod@authorize) →
-//! [`connect`](mod@connect) (credential, dial, login) → [`serve`](mod@serve) (relay, close).
+//! [`credential`](mod@credential) → [`connect`](mod@connect) (dial, login) →
+//! [`serve`](mod@serve) (relay, close).
 //! [`cancel`] is the side door.
 
 pub mod authorize;
 pub mod cancel;
 pub mod connect;
+pub mod credential;
 pub mod identify;
 pub mod refuse;
 pub mod registry;
@@ -96,7 +98,8 @@ async fn drive(shared: &Shared, accepted: Accepted) -> CloseReason {
     let connected = Box::pin(async {
         let identified = identify::identify(shared, *started)?;
         let permitted = authorize::authorize(shared, identified)?;
-        connect::connect(shared, permitted, deadline).await
+        let credentialed = credential::credential(shared, permitted, deadline).await?;
+        connect::connect(shared, credentialed, deadline).await
     });
     match connected.await {
         Ok(connected) => serve::serve(shared, *connected).await,

@@ -1,0 +1,73 @@
+//! With what? The credential that the permit's target asks for; nothing was sent to a server yet.
+
+use super::Shared;
+use super::authorize::Permitted;
+use super::refuse::Refused;
+use crate::access::credential::CredentialError;
+use crate::access::policy::Permit;
+use crate::domain::credential::{Credential, Freshness};
+use crate::domain::reason::CloseReason;
+use crate::error::{Chain, ClientFacing, Refusal, SqlState};
+use tokio::time::{Instant, timeout_at};
+
+/// The permit has a credential to its name.
+#[derive(Debug)]
+pub struct Credentialed {
+    pub permitted: Permitted,
+    pub credential: Credential,
+    pub freshness: Freshness,
+}
+
+/// Why there is none.
+#[derive(Debug)]
+pub enum ObtainError {
+    Credential(CredentialError),
+    Timeout,
+}
+
+impl ObtainError {
+    pub fn refusal(&self) -> Refusal {
+        match self {
+            Self::Credential(error) => {
+                tracing::warn!(error = %Chain(error), "no credential");
+                error.refusal()
+            }
+            Self::Timeout => Refusal::new(
+                CloseReason::CredentialUnavailable,
+                SqlState::INVALID_AUTHORIZATION,
+                "no credential could be had in time",
+            )
+            .hint("AWS answers slowly or not at all; see dbproxy's log."),
+        }
+    }
+}
+
+pub async fn credential(
+    shared: &Shared,
+    permitted: Permitted,
+    deadline: Instant,
+) -> Result<Credentialed, Refused> {
+    match obtain(shared, &permitted.permit, deadline).await {
+        Ok((credential, freshness)) => Ok(Credentialed {
+            permitted,
+            credential,
+            freshness,
+        }),
+        Err(error) => {
+            let started = permitted.started;
+            Err(Refused::told(started.stream, started.record, error.refusal()))
+        }
+    }
+}
+
+/// The credential of `permit`, at latest at `deadline`.
+pub async fn obtain(
+    shared: &Shared,
+    permit: &Permit,
+    deadline: Instant,
+) -> Result<(Credential, Freshness), ObtainError> {
+    timeout_at(deadline, shared.credentials.obtain(permit))
+        .await
+        .map_err(|_| ObtainError::Timeout)?
+        .map_err(ObtainError::Credential)
+}
