@@ -28,7 +28,7 @@
 //! | 4 | [`admin`] | HTTP for operators |
 //! | 3 | [`traffic`] | `relay`, `upstream` < `session` < `listener` |
 //! | 2 | [`access`] | `identity`, `policy`, `catalog`, `credential`, `audit` |
-//! | 1 | [`platform`] | `wire`, `tls`, `aws`, `task`, `telemetry`, `clock` |
+//! | 1 | [`platform`] | `wire`, `tls`, `aws`, `task`, `telemetry`, `clock`, `process` |
 //! | 0 | [`domain`], [`error`] | plain data |
 
 #![cfg_attr(

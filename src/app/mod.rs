@@ -15,6 +15,7 @@ use crate::domain::target::Users;
 use crate::error::Chain;
 use crate::platform::aws::Sdk;
 use crate::platform::clock::Clock;
+use crate::platform::process::{forbid_core_dumps, own_uid};
 use crate::platform::task::workers::Workers;
 use crate::platform::task::{Background, Shutdown, within};
 use crate::platform::telemetry::metrics::Metrics;
@@ -78,6 +79,7 @@ pub async fn credentials(settings: &Settings, background: &Background, metrics: 
 impl App {
     /// Builds all parts and binds all addresses, or says what is in the way.
     pub async fn start(settings: Settings, runtime: tokio::runtime::Handle) -> Result<Self, StartError> {
+        forbid_core_dumps();
         let signals = Signals::install().map_err(StartError::Signals)?;
         let background = Background::new(runtime);
         let metrics = Metrics::new();
@@ -91,7 +93,7 @@ impl App {
             None => None,
         };
         let mut uids = settings.socket_uids.clone();
-        uids.extend(own_uid());
+        uids.push(own_uid());
         let shared = Arc::new(Shared {
             config: settings.session,
             local: Local { uids },
@@ -266,10 +268,4 @@ fn thread_count(configured: usize) -> usize {
         0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
         count => count,
     }
-}
-
-/// The uid of this process, as the kernel shows it; there is no safe call for it in std.
-fn own_uid() -> Option<u32> {
-    use std::os::unix::fs::MetadataExt;
-    std::fs::metadata("/proc/self").ok().map(|meta| meta.uid())
 }

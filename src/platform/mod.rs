@@ -2,6 +2,7 @@
 
 pub mod aws;
 pub mod clock;
+pub mod process;
 pub mod task;
 pub mod telemetry;
 pub mod tls;
