@@ -34,7 +34,7 @@ fn a_token_refused_from_the_cache_is_tried_again_fresh() {
     let sandbox = Sandbox::alone();
     let proxy = Proxy::start(&sandbox, &role_target(&sandbox));
     proxy.query("app_ro", "select 1");
-    sandbox.switch("expire-sessions", json!({}));
+    sandbox.switch("expire-sessions", &json!({}));
     proxy.query("app_ro", "select 1");
     assert_eq!(proxy.metric("dbproxy_login_retries_total"), 1.0);
     assert_eq!(sandbox.requests("sts.AssumeRole"), 2);
@@ -57,20 +57,20 @@ fn a_valid_token_outlives_an_outage_of_aws() {
     let sandbox = Sandbox::alone();
     let proxy = Proxy::start(&sandbox, &role_target(&sandbox));
     proxy.query("app_ro", "select 1");
-    sandbox.switch("fault", json!({"service": "sts", "status": 503, "count": -1}));
+    sandbox.switch("fault", &json!({"service": "sts", "status": 503, "count": -1}));
     for _ in 0..3 {
         proxy.query("app_ro", "select 1");
     }
     // Another db user needs a new session of the role, and that cannot be had now.
     assert!(!proxy.psql("app_rw", "select 1").status.success());
-    sandbox.switch("fault", json!({"clear": true}));
+    sandbox.switch("fault", &json!({"clear": true}));
 }
 
 /// Sessions that end within a token's life are renewed before a login meets them expired.
 #[test]
 fn short_lived_credentials_shorten_the_tokens() {
     let sandbox = Sandbox::alone();
-    sandbox.switch("session-lifetime", json!({"seconds": 20}));
+    sandbox.switch("session-lifetime", &json!({"seconds": 20}));
     let proxy = Proxy::start(&sandbox, &role_target(&sandbox));
     for _ in 0..3 {
         proxy.query("app_ro", "select 1");

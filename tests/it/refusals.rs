@@ -118,7 +118,7 @@ fn the_links_of_an_iam_login_are_told_apart() {
         "IAM works here for other db users",
     );
 
-    sandbox.switch("iam-auth", json!({"enabled": false}));
+    sandbox.switch("iam-auth", &json!({"enabled": false}));
     let fresh = Proxy::start(&sandbox, &sandbox.target("orders", USERS));
     assert_refused(
         &fresh,
@@ -127,10 +127,10 @@ fn the_links_of_an_iam_login_are_told_apart() {
         "asks for a SCRAM password",
         "EnableIAMDatabaseAuthentication",
     );
-    sandbox.switch("iam-auth", json!({"enabled": true}));
+    sandbox.switch("iam-auth", &json!({"enabled": true}));
 
     let key = sandbox.text("/aws/dbproxy/access_key_id");
-    sandbox.switch("key", json!({"access_key_id": key, "status": "Inactive"}));
+    sandbox.switch("key", &json!({"access_key_id": key, "status": "Inactive"}));
     assert_refused(
         &proxy,
         "app_ro",
@@ -138,7 +138,7 @@ fn the_links_of_an_iam_login_are_told_apart() {
         "refused dbproxy's IAM token",
         "does not accept dbproxy's access key",
     );
-    sandbox.switch("key", json!({"access_key_id": key, "status": "Active"}));
+    sandbox.switch("key", &json!({"access_key_id": key, "status": "Active"}));
     proxy.query("app_ro", "select 1");
 }
 
@@ -188,7 +188,7 @@ fn credentials_that_cannot_be_had_are_explained() {
     );
 
     let down = Proxy::start(&sandbox, &config);
-    sandbox.switch("fault", json!({"service": "sts", "status": 503, "count": -1}));
+    sandbox.switch("fault", &json!({"service": "sts", "status": 503, "count": -1}));
     assert_refused(
         &down,
         "app_ro",
@@ -196,7 +196,7 @@ fn credentials_that_cannot_be_had_are_explained() {
         "could not assume role",
         "cannot reach the AWS API",
     );
-    sandbox.switch("fault", json!({"clear": true}));
+    sandbox.switch("fault", &json!({"clear": true}));
 
     let keyless = Proxy::start_as(&sandbox, "nobody", &config, &[]);
     assert_refused(

@@ -29,18 +29,18 @@ pub fn root() -> &'static Path {
 impl Sandbox {
     /// Beside other tests, with all switches at rest.
     pub fn shared() -> (&'static Self, Shared) {
-        let turn = TURN.read().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let turn = TURN.read().unwrap_or_else(std::sync::PoisonError::into_inner);
         (Self::up(), turn)
     }
 
     /// Alone: the switches may be turned, and are at rest again afterwards.
     pub fn alone() -> Alone {
-        let turn = TURN.write().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let turn = TURN.write().unwrap_or_else(std::sync::PoisonError::into_inner);
         let alone = Alone {
             sandbox: Self::up(),
             _turn: turn,
         };
-        alone.sandbox.switch("reset", json!({}));
+        alone.sandbox.switch("reset", &json!({}));
         alone
     }
 
@@ -88,7 +88,7 @@ impl Sandbox {
     }
 
     /// Turns a switch of the fake AWS.
-    pub fn switch(&self, name: &str, body: Value) -> Value {
+    pub fn switch(&self, name: &str, body: &Value) -> Value {
         self.http("POST", &format!("/_sandbox/{name}"), &body.to_string())
     }
 
@@ -177,6 +177,6 @@ impl std::ops::Deref for Alone {
 
 impl Drop for Alone {
     fn drop(&mut self) {
-        self.sandbox.switch("reset", json!({}));
+        self.sandbox.switch("reset", &json!({}));
     }
 }
