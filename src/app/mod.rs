@@ -15,7 +15,7 @@ use crate::domain::target::Users;
 use crate::error::Chain;
 use crate::platform::aws::Sdk;
 use crate::platform::clock::Clock;
-use crate::platform::process::{forbid_core_dumps, own_uid};
+use crate::platform::process::{forbid_core_dumps, own_uid, raise_file_limit};
 use crate::platform::task::workers::Workers;
 use crate::platform::task::{Background, Shutdown, within};
 use crate::platform::telemetry::metrics::Metrics;
@@ -28,6 +28,7 @@ use crate::traffic::session::registry::Registry;
 use crate::traffic::session::{Door, Shared};
 use crate::traffic::upstream::Connector;
 use signals::Signals;
+use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -36,6 +37,8 @@ use tokio::sync::Notify;
 
 /// After the grace is over, how long closing may take.
 const LAST_MOMENT: Duration = Duration::from_secs(3);
+/// Files beside those of sessions: listeners, logs, AWS calls.
+const FILES_RESERVED: u64 = 128;
 
 /// Why the process could not start.
 #[derive(Debug, thiserror::Error)]
@@ -65,7 +68,6 @@ pub struct App {
     shutdown: Shutdown,
     started: Arc<AtomicBool>,
     stop: Arc<Notify>,
-    signals: Signals,
     drain_timeout: Duration,
 }
 
@@ -80,7 +82,7 @@ impl App {
     /// Builds all parts and binds all addresses, or says what is in the way.
     pub async fn start(settings: Settings, runtime: tokio::runtime::Handle) -> Result<Self, StartError> {
         forbid_core_dumps();
-        let signals = Signals::install().map_err(StartError::Signals)?;
+        check_file_limit(settings.max_clients);
         let background = Background::new(runtime);
         let metrics = Metrics::new();
         let credentials = credentials(&settings, &background, &metrics).await;
@@ -94,6 +96,7 @@ impl App {
         };
         let mut uids = settings.socket_uids.clone();
         uids.push(own_uid());
+        let shutdown = Shutdown::new();
         let shared = Arc::new(Shared {
             config: settings.session,
             local: Local { uids },
@@ -103,10 +106,10 @@ impl App {
             connector,
             cancel_keys: CancelKeys::default(),
             registry: Registry::default(),
+            shutdown: shutdown.clone(),
             metrics: metrics.clone(),
         });
         let workers = Workers::start(thread_count(settings.workers)).map_err(StartError::Threads)?;
-        let shutdown = Shutdown::new();
         let (started, stop) = (Arc::new(AtomicBool::new(false)), Arc::new(Notify::new()));
         let admin = match settings.admin {
             Some(address) => {
@@ -134,7 +137,6 @@ impl App {
             shutdown,
             started,
             stop,
-            signals,
             drain_timeout,
         })
     }
@@ -144,10 +146,27 @@ impl App {
         self.listeners.iter().map(psql_command).collect()
     }
 
-    /// Serves until told to stop, then drains.
-    pub async fn run(mut self) -> Stopped {
+    /// Serves until a signal or `POST /shutdown` says stop, then drains.
+    pub async fn run(mut self) -> Result<Stopped, StartError> {
+        let mut signals = Signals::install().map_err(StartError::Signals)?;
+        self.open();
+        let stopped = self.wait(&mut signals).await;
+        self.drain(signals.second_stop()).await;
+        Ok(stopped)
+    }
+
+    /// Serves until `ended` resolves, then drains. Signals are the caller's affair.
+    pub async fn run_until(mut self, ended: impl Future<Output = ()>) {
+        self.open();
+        ended.await;
+        self.drain(std::future::pending()).await;
+    }
+
+    /// Lets clients in.
+    fn open(&mut self) {
         for listener in &self.listeners {
-            tracing::info!(address = %listener.address(), database_target = %listener.door().target.name, "listening");
+            let target = &listener.door().target.name;
+            tracing::info!(address = %listener.address(), database_target = %target, "listening");
         }
         for listener in std::mem::take(&mut self.listeners) {
             let running = listener.run(self.gate.clone(), self.shutdown.clone());
@@ -164,21 +183,13 @@ impl App {
             });
         }
         self.started.store(true, Ordering::Release);
-        let stopped = self.wait().await;
-        self.drain().await;
-        stopped
     }
 
-    /// Asks the running application to drain and end; as `POST /shutdown` does.
-    pub fn stopper(&self) -> Arc<Notify> {
-        self.stop.clone()
-    }
-
-    async fn wait(&mut self) -> Stopped {
+    async fn wait(&self, signals: &mut Signals) -> Stopped {
         loop {
             tokio::select! {
                 () = self.stop.notified() => return Stopped::Asked,
-                signal = self.signals.next() => match signal {
+                signal = signals.next() => match signal {
                     signals::Signal::Stop(stopped) => return stopped,
                     signals::Signal::Reload => self.reload(),
                 },
@@ -187,17 +198,18 @@ impl App {
     }
 
     fn reload(&self) {
+        self.gate.shared.credentials.forget_all();
         match self.identity.as_ref().map(|identity| identity.reload()) {
-            None => tracing::info!("reload: nothing to read again"),
-            Some(Ok(())) => tracing::info!("reload: client_tls certificate read again"),
+            None => tracing::info!("reload: credentials will be read again"),
+            Some(Ok(())) => tracing::info!("reload: client_tls certificate read again, credentials will be"),
             Some(Err(error)) => {
                 tracing::error!(error = %Chain(&error), "reload failed, the present certificate stays");
             }
         }
     }
 
-    /// Stop accepting; let sessions finish; end the rest; a second signal skips the waiting.
-    async fn drain(&mut self) {
+    /// No new sessions; those that are finish; the rest is ended. `impatience` ends the waiting.
+    async fn drain(&mut self, impatience: impl Future<Output = ()>) {
         let sessions = self.gate.shared.registry.len();
         tracing::info!(sessions, "draining");
         self.shutdown.drain.cancel();
@@ -205,19 +217,30 @@ impl App {
         let workers = self.gate.workers.clone();
         let drained = tokio::select! {
             drained = within(self.drain_timeout, workers.drained()) => drained.is_some(),
-            () = self.signals.second_stop() => false,
+            () = impatience => false,
         };
+        self.shutdown.end.cancel();
         if !drained {
             let left = self.gate.workers.tasks();
-            tracing::warn!(
-                sessions = left,
-                "grace is over, ending the sessions that are left"
-            );
+            tracing::warn!(connections = left, "grace is over, ending what is left");
             self.gate.shared.registry.wish_all(Wish::EndNow);
             let _ = within(LAST_MOMENT, workers.drained()).await;
         }
-        self.shutdown.end.cancel();
         tracing::info!(all_drained = drained, "stopped");
+    }
+}
+
+/// A session takes two files; a process that has too few hangs its clients instead of refusing them.
+fn check_file_limit(max_clients: usize) {
+    let limit = raise_file_limit();
+    let sessions = u64::try_from(max_clients).unwrap_or(u64::MAX);
+    let needed = sessions.saturating_mul(2).saturating_add(FILES_RESERVED);
+    if limit < needed {
+        tracing::warn!(
+            limit,
+            needed,
+            "the limit of open files is too low for max_clients; raise it (ulimit -n)"
+        );
     }
 }
 

@@ -32,20 +32,17 @@ pub fn run(flags: &Connect) -> Result<ExitCode, Failure> {
             target: target.name.clone(),
         })
         .collect();
-    logs::install(&settings.log);
+    let _logs = logs::install(&settings.log);
     let mut client = client(flags, &settings, &dir.0);
     let runtime = runtime()?;
     let status = runtime.block_on(async {
         let app = App::start(settings, runtime.handle().clone())
             .await
             .map_err(Failure::usage)?;
-        let stop = app.stopper();
-        let client_ends = async {
-            let status = client.status().await;
-            stop.notify_one();
-            status
-        };
-        let (_, status) = tokio::join!(app.run(), client_ends);
+        let mut status = None;
+        app.run_until(async { status = Some(client.status().await) })
+            .await;
+        let status = status.unwrap_or_else(|| Err(std::io::Error::other("it did not run")));
         status.map_err(|error| {
             let name = client.as_std().get_program().to_string_lossy().into_owned();
             Failure::text(1, format!("cannot run `{name}`: {error}"))

@@ -13,7 +13,7 @@ use toml::{Table, Value};
 pub fn run(flags: Serve) -> Result<ExitCode, Failure> {
     let exit_zero = flags.exit_zero_on_sigterm;
     let settings = settings(&flags.common.clone(), command_line(flags))?;
-    logs::install(&settings.log);
+    let _logs = logs::install(&settings.log);
     let runtime = runtime()?;
     let stopped = runtime.block_on(async {
         let app = App::start(settings, runtime.handle().clone())
@@ -22,7 +22,7 @@ pub fn run(flags: Serve) -> Result<ExitCode, Failure> {
         for command in app.psql_commands() {
             output::note(&format!("ready for new connections: {command}"));
         }
-        Ok::<_, Failure>(app.run().await)
+        app.run().await.map_err(Failure::usage)
     })?;
     Ok(match stopped {
         Stopped::Asked => ExitCode::SUCCESS,

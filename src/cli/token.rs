@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 pub fn run(flags: &Token) -> Result<ExitCode, Failure> {
     let settings = one_target(&flags.common, &flags.target)?;
-    logs::install(&settings.log);
+    let _logs = logs::install(&settings.log);
     let permit = permit(&settings, &flags.db_user)?;
     let runtime = runtime()?;
     let background = Background::new(runtime.handle().clone());

@@ -1,6 +1,8 @@
 //! What the operating system knows of this process.
 
-use rustix::process::{DumpableBehavior, Resource, Rlimit, getuid, set_dumpable_behavior, setrlimit};
+use rustix::process::{
+    DumpableBehavior, Resource, Rlimit, getrlimit, getuid, set_dumpable_behavior, setrlimit,
+};
 
 /// The user id dbproxy runs as.
 pub fn own_uid() -> u32 {
@@ -19,4 +21,19 @@ pub fn forbid_core_dumps() {
     if let Err(error) = limited.and(hidden) {
         tracing::warn!(%error, "core dumps cannot be forbidden");
     }
+}
+
+/// Raises the limit of open files to what the system allows this process; returns it. A session takes
+/// two.
+pub fn raise_file_limit() -> u64 {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    let in_force = match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => limit.maximum,
+        Err(_) => limit.current,
+    };
+    in_force.unwrap_or(u64::MAX)
 }

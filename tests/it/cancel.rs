@@ -115,6 +115,33 @@ fn a_wrong_key_does_nothing_and_says_nothing() {
 }
 
 #[test]
+fn a_storm_of_cancels_loses_none() {
+    let (sandbox, _turn) = Sandbox::shared();
+    let proxy = proxy(sandbox);
+    let mut sessions: Vec<_> = (0..80).map(|_| Raw::log_in(proxy.port(), "app_ro")).collect();
+    for (raw, _) in &mut sessions {
+        raw.query("select pg_sleep(600)");
+    }
+    let running =
+        "select count(*) from pg_stat_activity where query = 'select pg_sleep(600)' and state = 'active'";
+    while proxy.query("sandbox_admin", running) != "80" {}
+    let cancels: Vec<_> = sessions
+        .iter()
+        .map(|(_, greeting)| {
+            let (port, key) = (proxy.port(), backend_key(greeting));
+            std::thread::spawn(move || Raw::connect(port).send(&cancel_request(&key)))
+        })
+        .collect();
+    for cancel in cancels {
+        cancel.join().unwrap();
+    }
+    for (raw, _) in &mut sessions {
+        let answer = raw.read_until(b'Z');
+        assert!(answer.iter().any(|m| m.tag == b'E' && m.field(b'C') == "57014"));
+    }
+}
+
+#[test]
 fn psql_cancels_with_control_c() {
     let (sandbox, _turn) = Sandbox::shared();
     let proxy = proxy(sandbox);

@@ -40,6 +40,64 @@ fn a_token_refused_from_the_cache_is_tried_again_fresh() {
     assert_eq!(sandbox.requests("sts.AssumeRole"), 2);
 }
 
+#[test]
+fn all_who_held_a_token_that_went_bad_recover() {
+    let sandbox = Sandbox::alone();
+    let proxy = Proxy::start(&sandbox, &role_target(&sandbox));
+    proxy.query("app_ro", "select 1");
+    sandbox.switch("expire-sessions", &json!({}));
+    let port = proxy.port();
+    let clients: Vec<_> = (0..20)
+        .map(|_| std::thread::spawn(move || Raw::log_in(port, "app_ro").0))
+        .collect();
+    for client in clients {
+        client.join().unwrap();
+    }
+    assert!(
+        sandbox.requests("sts.AssumeRole") <= 4,
+        "{}",
+        sandbox.requests("sts.AssumeRole")
+    );
+}
+
+/// A new token signed with a role session that went bad is as suspect as one from the cache.
+#[test]
+fn a_new_token_of_an_expired_session_is_tried_again_too() {
+    let sandbox = Sandbox::alone();
+    let config = role_target(&sandbox).replace("role_arn =", "session_policy = false, role_arn =");
+    let proxy = Proxy::start(&sandbox, &config);
+    proxy.query("app_ro", "select 1");
+    sandbox.switch("expire-sessions", &json!({}));
+    proxy.query("app_rw", "select 1");
+}
+
+#[test]
+fn renewed_keys_in_the_credentials_file_are_seen() {
+    let (sandbox, _turn) = Sandbox::shared();
+    let file = sandbox.dir.join("credentials-file");
+    let write = |user: &str| {
+        let key = |name: &str| sandbox.text(&format!("/aws/{user}/{name}"));
+        let (id, secret) = (key("access_key_id"), key("secret_access_key"));
+        let text = format!("[default]\naws_access_key_id = {id}\naws_secret_access_key = {secret}\n");
+        std::fs::write(&file, text).unwrap();
+    };
+    write("powerless");
+    let path = file.to_str().unwrap();
+    let config = sandbox.target("orders", "db_users = [\"app_ro\"]");
+    let proxy = Proxy::start_with(
+        sandbox,
+        "nobody",
+        &config,
+        &[],
+        &[("AWS_SHARED_CREDENTIALS_FILE", path)],
+    );
+    assert!(!proxy.psql("app_ro", "select 1").status.success());
+    write("dbproxy");
+    proxy.signal("HUP");
+    proxy.wait_until_logged("credentials will be read again");
+    proxy.query("app_ro", "select 1");
+}
+
 /// What stays refused must not cost AWS a call for every login.
 #[test]
 fn a_login_that_stays_refused_is_not_tried_twice_every_time() {
@@ -87,7 +145,7 @@ fn slow_aws_delays_only_who_needs_it() {
     proxy.query("app_ro", "select 1");
     sandbox.switch(
         "fault",
-        json!({"service": "sts", "status": 0, "delay_ms": 3000, "count": 1}),
+        &json!({"service": "sts", "status": 0, "delay_ms": 3000, "count": 1}),
     );
     let mut waiting = Raw::connect(proxy.port());
     waiting.send(&startup(3 << 16, &[("user", "app_rw"), ("database", "app")]));

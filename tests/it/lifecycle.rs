@@ -1,6 +1,7 @@
 //! From the ready line to the last goodbye: probes, drain, signals, exit codes, unix sockets.
 
 use crate::support::proxy::dbproxy;
+use crate::support::raw::{backend_key, cancel_request, message, startup};
 use crate::support::{Proxy, Raw, Sandbox, psql};
 
 fn proxy(sandbox: &Sandbox, general: &str) -> Proxy {
@@ -20,10 +21,9 @@ fn idle_sessions_are_told_at_shutdown_and_transactions_may_finish() {
     let error = idle.message().expect("a message before the close");
     assert_eq!((error.tag, error.field(b'C')), (b'E', "57P01".to_owned()));
     assert!(idle.is_closed());
-    assert!(
-        std::net::TcpStream::connect(("127.0.0.1", proxy.port())).is_err(),
-        "nothing new is accepted"
-    );
+    let mut late = Raw::connect(proxy.port());
+    late.send(&startup(3 << 16, &[("user", "app_ro"), ("database", "app")]));
+    assert_eq!(late.message().unwrap().field(b'C'), "57P01", "no new sessions");
     assert!(
         proxy
             .admin_request("GET", "/readiness", "")
@@ -37,6 +37,59 @@ fn idle_sessions_are_told_at_shutdown_and_transactions_may_finish() {
     busy.read_until(b'Z');
     assert_eq!(busy.message().unwrap().field(b'C'), "57P01");
     assert_eq!(proxy.wait_for_exit().code(), Some(143));
+}
+
+/// While a query holds up the end, its client can still cancel it.
+#[test]
+fn cancel_works_during_drain() {
+    let (sandbox, _turn) = Sandbox::shared();
+    let mut proxy = proxy(sandbox, "drain_timeout = \"10m\"\n");
+    let (mut raw, greeting) = Raw::log_in(proxy.port(), "app_ro");
+    raw.query("select pg_sleep(600)");
+    proxy.signal("TERM");
+    proxy.wait_for_log("draining");
+    let mut canceller = Raw::connect(proxy.port());
+    canceller.send(&cancel_request(&backend_key(&greeting)));
+    let answer = raw.read_until(b'Z');
+    assert!(
+        answer.iter().any(|m| m.tag == b'E' && m.field(b'C') == "57014"),
+        "{answer:?}"
+    );
+    assert_eq!(raw.message().unwrap().field(b'C'), "57P01");
+    assert_eq!(proxy.wait_for_exit().code(), Some(143));
+}
+
+/// Execute and Flush without Sync: the server is inside an implicit transaction.
+#[test]
+fn work_that_no_sync_has_ended_is_not_cut_by_drain() {
+    let (sandbox, _turn) = Sandbox::shared();
+    let mut proxy = proxy(sandbox, "drain_timeout = \"10m\"\n");
+    let (mut raw, _) = Raw::log_in(proxy.port(), "app_ro");
+    let flushed = [
+        message(b'P', b"\0select 1\0\0\0"),
+        message(b'B', b"\0\0\0\0\0\0\0\0"),
+        message(b'E', b"\0\0\0\0\0"),
+        message(b'H', b""),
+    ];
+    raw.send(&flushed.concat());
+    raw.read_until(b'C');
+    proxy.signal("TERM");
+    proxy.wait_for_log("draining");
+    raw.send(&message(b'S', b""));
+    raw.read_until(b'Z');
+    assert_eq!(raw.message().unwrap().field(b'C'), "57P01");
+    proxy.wait_for_exit();
+}
+
+#[test]
+fn a_connection_that_says_nothing_does_not_hold_up_the_end() {
+    let (sandbox, _turn) = Sandbox::shared();
+    let mut proxy = proxy(sandbox, "drain_timeout = \"10m\"\n");
+    let mut silent = Raw::connect(proxy.port());
+    proxy.wait_for_metric("dbproxy_connections_accepted_total", 1.0);
+    proxy.signal("TERM");
+    assert_eq!(proxy.wait_for_exit().code(), Some(143));
+    assert!(silent.rest().is_empty());
 }
 
 #[test]

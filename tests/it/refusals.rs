@@ -194,7 +194,7 @@ fn credentials_that_cannot_be_had_are_explained() {
         "app_ro",
         "28000",
         "could not assume role",
-        "cannot reach the AWS API",
+        "The AWS API does not answer",
     );
     sandbox.switch("fault", &json!({"clear": true}));
 

@@ -46,6 +46,25 @@ fn tls_can_be_required() {
     assert_eq!(psql(&secure, &[], "select 1").stdout, b"1\n");
 }
 
+/// A unix socket needs no TLS, and libpq does not offer it there.
+#[test]
+fn required_tls_is_about_tcp() {
+    let (sandbox, _turn) = Sandbox::shared();
+    let dir = std::env::temp_dir().join(format!("dbproxy-it-tls-{}", std::process::id()));
+    let listen = format!("listen = [\"127.0.0.1:0\", \"unix:{}\"]", dir.display());
+    let target = sandbox
+        .target("orders", "db_users = [\"app_ro\"]")
+        .replace("listen = [\"127.0.0.1:0\"]", &listen);
+    let proxy = Proxy::start(
+        sandbox,
+        &format!("{target}{}", client_tls(sandbox, "required = true")),
+    );
+    let connection = format!("host={} user=app_ro dbname=app", dir.display());
+    assert_eq!(psql(&connection, &[], "select 1").stdout, b"1\n");
+    drop(proxy);
+    let _ = fs::remove_dir_all(dir);
+}
+
 #[test]
 fn encryption_requests_are_answered_in_either_order_each_once() {
     let (sandbox, _turn) = Sandbox::shared();

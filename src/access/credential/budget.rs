@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::sync::Mutex as FairMutex;
 use tokio::time::Instant;
 
 /// Logins of one cluster, first come first served.
@@ -13,7 +14,7 @@ pub struct LoginBudget {
     /// Logins that may start at once after a quiet time.
     burst: u32,
     /// When the next login may start if none had been saved up.
-    next: Mutex<Option<Instant>>,
+    next: FairMutex<Option<Instant>>,
 }
 
 impl LoginBudget {
@@ -27,28 +28,25 @@ impl LoginBudget {
             interval,
             // A tenth of a second's worth: short bursts start at once, the rate still holds.
             burst: per_second.div_ceil(10),
-            next: Mutex::new(None),
+            next: FairMutex::new(None),
         }
     }
 
-    /// Waits for this login's turn. The turn is taken when this is called, so turns come in the
-    /// order of the calls.
+    /// Waits for this login's turn. Who gives up waiting leaves the queue and takes no turn: only the
+    /// one at its head reserves.
     pub async fn turn(&self) {
-        if let Some(start) = self.reserve(Instant::now()) {
+        if self.interval.is_zero() {
+            return;
+        }
+        let mut next = self.next.lock().await;
+        let now = Instant::now();
+        let saved = self.interval.saturating_mul(self.burst);
+        let earliest = now.checked_sub(saved).unwrap_or(now);
+        let start = next.map_or(earliest, |next| next.max(earliest));
+        if start > now {
             tokio::time::sleep_until(start).await;
         }
-    }
-
-    fn reserve(&self, now: Instant) -> Option<Instant> {
-        if self.interval.is_zero() {
-            return None;
-        }
-        let saved = self.interval.saturating_mul(self.burst);
-        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
-        let earliest = now.checked_sub(saved).unwrap_or(now);
-        let turn = next.map_or(earliest, |next| next.max(earliest));
-        *next = turn.checked_add(self.interval);
-        (turn > now).then_some(turn)
+        *next = start.checked_add(self.interval);
     }
 }
 
@@ -97,12 +95,28 @@ mod tests {
         assert_eq!(waits, [0, 0, 100, 200]);
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn zero_means_no_limit() {
         let budget = LoginBudget::new(0);
+        let start = Instant::now();
         for _ in 0..1000 {
-            assert_eq!(budget.reserve(Instant::now()), None);
+            budget.turn().await;
         }
+        assert!(start.elapsed().is_zero());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_gives_up_waiting_takes_no_turn() {
+        let budget = LoginBudget::new(10);
+        budget.turn().await;
+        budget.turn().await;
+        for _ in 0..50 {
+            let turn = tokio::time::timeout(Duration::from_millis(1), budget.turn());
+            assert!(turn.await.is_err());
+        }
+        let start = Instant::now();
+        budget.turn().await;
+        assert!(start.elapsed() <= Duration::from_millis(100));
     }
 
     #[test]

@@ -20,19 +20,34 @@ use std::time::{Duration, SystemTime};
 const CAPACITY: u64 = 10_000;
 const FAILURE_PAUSE_MIN: Duration = Duration::from_secs(1);
 const FAILURE_PAUSE_MAX: Duration = Duration::from_secs(8);
+/// How long after a failure the next one counts as its continuation.
+const FAILURE_MEMORY: Duration = Duration::from_secs(60);
 const REFRESH_PAUSE: Duration = Duration::from_secs(15);
 
 /// How to tell when a value ends.
 pub struct Life<V> {
     margin: Duration,
     expires_at: fn(&V) -> Option<SystemTime>,
+    failure_pause: Duration,
 }
 
 impl<V> Life<V> {
     /// `margin` before what `expires_at` says, a value is no longer handed out. A value without
     /// expiry is kept for an hour, so that a changed source is noticed.
     pub fn new(margin: Duration, expires_at: fn(&V) -> Option<SystemTime>) -> Self {
-        Self { margin, expires_at }
+        Self {
+            margin,
+            expires_at,
+            failure_pause: FAILURE_PAUSE_MIN,
+        }
+    }
+
+    /// Failures are told to those who wait for them, and not remembered.
+    pub fn forgetting_failures(self) -> Self {
+        Self {
+            failure_pause: Duration::ZERO,
+            ..self
+        }
     }
 }
 
@@ -139,14 +154,20 @@ where
         }
     }
 
-    /// Forgets the value of `key` if it is still the one meant.
-    pub async fn forget_if(&self, key: &K, meant: impl Fn(&V) -> bool) {
+    /// Forgets the value of `key` if it is still the one meant; true if it was.
+    pub async fn forget_if(&self, key: &K, meant: impl Fn(&V) -> bool) -> bool {
         if let Some(slot) = self.slots.get(key).await
             && let Slot::Held { value, .. } = &*slot
             && meant(value)
         {
             self.slots.invalidate(key).await;
+            return true;
         }
+        false
+    }
+
+    pub fn forget_all(&self) {
+        self.slots.invalidate_all();
     }
 
     async fn first_fill<F, Fut>(&self, key: &K, fill: F) -> Arc<Slot<V, E>>
@@ -154,17 +175,17 @@ where
         F: Fn() -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<V, E>> + Send + 'static,
     {
-        let last_pause = match self.slots.get(key).await.as_deref() {
-            Some(Slot::Failed { pause, .. }) => Some(*pause),
-            _ => None,
-        };
+        let before = self.slots.get(key).await;
         Arc::new(match fill().await {
             Ok(value) => self.held(value),
             Err(error) => {
-                let pause = last_pause.map_or(FAILURE_PAUSE_MIN, |last| {
-                    last.saturating_mul(2).min(FAILURE_PAUSE_MAX)
-                });
                 let now = self.clock.now();
+                let pause = match before.as_deref() {
+                    Some(Slot::Failed { pause, until, .. }) if is_recent(*until, now) => {
+                        pause.saturating_mul(2).min(FAILURE_PAUSE_MAX)
+                    }
+                    _ => self.life.failure_pause,
+                };
                 Slot::Failed {
                     error,
                     until: now.checked_add(pause).unwrap_or(now),
@@ -209,6 +230,11 @@ where
             refreshing: AtomicBool::new(false),
         }
     }
+}
+
+/// A failure long ago says nothing about this one.
+fn is_recent(until: SystemTime, now: SystemTime) -> bool {
+    now.duration_since(until).is_ok_and(|ago| ago < FAILURE_MEMORY)
 }
 
 impl<V, E> Slot<V, E> {

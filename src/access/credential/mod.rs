@@ -18,18 +18,24 @@ use crate::domain::target::CredentialKind;
 use crate::platform::aws::sign::{TokenScope, auth_token};
 use crate::platform::aws::{AwsError, Sdk};
 use crate::platform::clock::Clock;
-use crate::platform::task::Background;
+use crate::platform::task::{Background, within};
 use crate::platform::telemetry::metrics::{Metrics, TokenEvent};
 use cache::{Life, RefreshingCache};
 use moka::sync::Cache;
 use signing::{SigningCredentials, SigningSource};
+use std::io::{self, Read as _};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
+use zeroize::Zeroizing;
 
 /// How long a token is not used before its end: a login must finish within it.
 const TOKEN_MARGIN: Duration = Duration::from_secs(30);
 /// After a refused second try, logins of the same kind do not try twice for this long.
 const RETRY_PAUSE: Duration = Duration::from_secs(10);
+/// Longer than any password PostgreSQL takes.
+const PASSWORD_BYTES_MAX: usize = 64 * 1024;
+const PASSWORD_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a password of Secrets Manager is used before it is read again.
 const SECRET_LIFETIME: Duration = Duration::from_secs(300);
 
@@ -47,14 +53,23 @@ struct SecretKey {
     region: crate::domain::endpoint::Region,
 }
 
+/// A token, and whether the credentials that signed it were fetched for it. A token that is new but
+/// signed with credentials from the cache is worth a second try, like one from the cache.
+#[derive(Debug, Clone)]
+struct Minted {
+    token: AuthToken,
+    signer: Freshness,
+}
+
 /// Answers every login's question for a secret.
 #[derive(Debug, Clone)]
 pub struct Credentials {
     sdk: Sdk,
     signing: SigningCredentials,
-    tokens: RefreshingCache<TokenKey, AuthToken, CredentialError>,
+    tokens: RefreshingCache<TokenKey, Minted, CredentialError>,
     secrets: RefreshingCache<SecretKey, (Secret, SystemTime), CredentialError>,
-    retried: Cache<TokenKey, ()>,
+    /// Logins of this kind were refused with a fresh token a moment ago.
+    hopeless: Cache<TokenKey, ()>,
     clock: Clock,
     background: Background,
     metrics: Metrics,
@@ -64,7 +79,8 @@ impl Credentials {
     pub fn new(sdk: Sdk, clock: Clock, background: Background, metrics: Metrics) -> Self {
         let cache = |life| (life, clock.clone(), background.clone());
         let (token_life, secret_life) = (
-            Life::new(TOKEN_MARGIN, |token: &AuthToken| Some(token.expires_at)),
+            // Failures are those of the signing credentials, whose cache remembers them already.
+            Life::new(TOKEN_MARGIN, |minted: &Minted| Some(minted.token.expires_at)).forgetting_failures(),
             Life::new(Duration::ZERO, |(_, until): &(Secret, SystemTime)| Some(*until)),
         );
         let (life, c, b) = cache(token_life);
@@ -72,7 +88,7 @@ impl Credentials {
             signing: SigningCredentials::new(sdk.clone(), clock.clone(), background.clone(), metrics.clone()),
             tokens: RefreshingCache::new(life, c, b),
             secrets: RefreshingCache::new(secret_life, clock.clone(), background.clone()),
-            retried: Cache::builder()
+            hopeless: Cache::builder()
                 .max_capacity(10_000)
                 .time_to_live(RETRY_PAUSE)
                 .build(),
@@ -89,7 +105,7 @@ impl Credentials {
         match kind {
             CredentialKind::Iam { .. } => self.token(permit).await,
             CredentialKind::PasswordFile(path) => {
-                let secret = read_password(path)?;
+                let secret = self.password_file(path).await?;
                 Ok((Credential::Password(secret), Freshness::Fresh))
             }
             CredentialKind::Password { secret, .. } => {
@@ -100,23 +116,20 @@ impl Credentials {
         }
     }
 
-    /// Called when the server refused a login with a cached credential: forgets it with all it
-    /// was made from. True when another try with a fresh one is worth it.
+    /// Called when the server refused a login with a cached credential. The first to come forgets it
+    /// with all it was made from; those who come after it find that done. True when another try, with a
+    /// fresh one, is worth it.
     pub async fn refused(&self, permit: &Permit, credential: &Credential) -> bool {
         match credential {
             Credential::AuthToken(token) => {
                 let Ok(key) = token_key(permit) else {
                     return false;
                 };
-                if self.retried.contains_key(&key) {
-                    return false;
+                let same = |held: &Minted| held.token.signed_at == token.signed_at;
+                if self.tokens.forget_if(&key, same).await {
+                    self.signing.forget(&key.source).await;
                 }
-                self.retried.insert(key.clone(), ());
-                self.tokens
-                    .forget_if(&key, |held| held.signed_at == token.signed_at)
-                    .await;
-                self.signing.forget(&key.source).await;
-                true
+                !self.hopeless.contains_key(&key)
             }
             Credential::Password(_) => match permit.target().credential_for(permit.db_user()) {
                 CredentialKind::SecretsManager { secret_id } => {
@@ -131,16 +144,45 @@ impl Credentials {
         }
     }
 
+    /// Called when the server refused a fresh credential: for a while, nobody tries twice.
+    pub fn refused_fresh(&self, permit: &Permit) {
+        if let Ok(key) = token_key(permit) {
+            self.hopeless.insert(key, ());
+        }
+    }
+
+    /// Forgets everything held, so that changed files and profiles are read again.
+    pub fn forget_all(&self) {
+        self.tokens.forget_all();
+        self.secrets.forget_all();
+        self.signing.forget_all();
+    }
+
     /// Whose credentials signed the token, asked of AWS; for the hint of a refused login.
     pub async fn signer(&self, permit: &Permit) -> Result<String, CredentialError> {
         let source = signing::source(permit)?;
-        let credentials = self.signing.get(&source).await?;
+        let (credentials, _) = self.signing.get(&source).await?;
         let (sdk, region) = (self.sdk.clone(), permit.target().region.clone());
         let answer = self
             .background
             .run(async move { sdk.caller_identity(credentials, &region).await })
             .await;
         Ok(answer.unwrap_or_else(|| Err(AwsError::stopped("ask AWS who dbproxy is")))?)
+    }
+
+    /// Read away from the data path: a network file system that hangs must not hang sessions.
+    async fn password_file(&self, path: &Path) -> Result<Secret, CredentialError> {
+        let file = path.to_owned();
+        let reading = self.background.run_blocking(move || read_small(&file));
+        let read = match within(PASSWORD_TIMEOUT, reading).await {
+            Some(Some(read)) => read,
+            _ => Err(io::Error::new(io::ErrorKind::TimedOut, "reading takes too long")),
+        };
+        let bytes = read.map_err(|source| CredentialError::PasswordFile {
+            path: path.to_owned(),
+            source: Arc::new(source),
+        })?;
+        Ok(first_line(&bytes))
     }
 
     async fn token(&self, permit: &Permit) -> Result<(Credential, Freshness), CredentialError> {
@@ -161,11 +203,15 @@ impl Credentials {
                 }
             }
         };
-        let (token, freshness) = self.tokens.get(&key, mint).await?;
-        if freshness == Freshness::Cached {
+        let (minted, held) = self.tokens.get(&key, mint).await?;
+        if held == Freshness::Cached {
             self.metrics.token(TokenEvent::Cached);
         }
-        Ok((Credential::AuthToken(token), freshness))
+        let freshness = match held {
+            Freshness::Fresh => minted.signer,
+            Freshness::Cached => Freshness::Cached,
+        };
+        Ok((Credential::AuthToken(minted.token), freshness))
     }
 
     async fn stored_secret(
@@ -180,7 +226,7 @@ impl Credentials {
             move || {
                 let (key, sdk, signing, clock) = (key.clone(), sdk.clone(), signing.clone(), clock.clone());
                 async move {
-                    let base = signing.get(&SigningSource::DefaultChain).await?;
+                    let (base, _) = signing.get(&SigningSource::DefaultChain).await?;
                     let secret = sdk.secret_password(base, &key.secret_id, &key.region).await?;
                     let until = clock.now().checked_add(SECRET_LIFETIME);
                     Ok((secret, until.unwrap_or_else(|| clock.now())))
@@ -196,8 +242,8 @@ async fn mint(
     key: &TokenKey,
     signing: &SigningCredentials,
     clock: &Clock,
-) -> Result<AuthToken, CredentialError> {
-    let credentials = signing.get(&key.source).await?;
+) -> Result<Minted, CredentialError> {
+    let (credentials, signer) = signing.get(&key.source).await?;
     let token = auth_token(&credentials, &key.scope, clock.now())?;
     tracing::debug!(
         db_user = %key.scope.user,
@@ -205,7 +251,7 @@ async fn mint(
         expires = crate::platform::clock::rfc3339(token.expires_at),
         "auth token minted"
     );
-    Ok(token)
+    Ok(Minted { token, signer })
 }
 
 fn token_key(permit: &Permit) -> Result<TokenKey, CredentialError> {
@@ -229,14 +275,15 @@ fn secret_key(permit: &Permit, secret_id: &str) -> SecretKey {
 }
 
 /// The first line without its end, so that a file written by an editor works.
-fn read_password(path: &Path) -> Result<Secret, CredentialError> {
-    let bytes =
-        zeroize::Zeroizing::new(
-            std::fs::read(path).map_err(|source| CredentialError::PasswordFile {
-                path: path.to_owned(),
-                source: std::sync::Arc::new(source),
-            })?,
-        );
+fn first_line(bytes: &[u8]) -> Secret {
     let line = bytes.split(|b| *b == b'\n').next().unwrap_or_default();
-    Ok(Secret::new(line.strip_suffix(b"\r").unwrap_or(line)))
+    Secret::new(line.strip_suffix(b"\r").unwrap_or(line))
+}
+
+/// Reads a small file; a device or a pipe without an end yields an error, not all memory.
+fn read_small(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
+    let mut bytes = Zeroizing::new(Vec::with_capacity(PASSWORD_BYTES_MAX));
+    let file = std::fs::File::open(path)?;
+    file.take(PASSWORD_BYTES_MAX as u64).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }

@@ -3,6 +3,7 @@
 use super::cache::{Life, RefreshingCache};
 use super::error::CredentialError;
 use crate::access::policy::Permit;
+use crate::domain::credential::Freshness;
 use crate::domain::target::{CredentialKind, RoleSettings};
 use crate::platform::aws::policy_document::{connect_policy, dbuser_arn};
 use crate::platform::aws::{AssumeRole, AwsCredentials, AwsError, Sdk};
@@ -13,6 +14,10 @@ use std::time::Duration;
 
 /// Credentials are renewed before a token signed with them would be useless.
 const CREDENTIAL_MARGIN: Duration = Duration::from_secs(60);
+
+/// Limits of session names and source identities, and of tag values (AWS STS API Reference).
+const NAME_CHARACTERS_MAX: usize = 64;
+const TAG_CHARACTERS_MAX: usize = 256;
 
 /// Where signing credentials come from; part of every token's cache key.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -32,7 +37,8 @@ pub fn source(permit: &Permit) -> Result<SigningSource, CredentialError> {
 }
 
 fn call(permit: &Permit, role: &RoleSettings) -> Result<AssumeRole, CredentialError> {
-    let fill = |text: &str| filled(text, permit);
+    let fill = |text: &str| filled(text, permit, NAME_CHARACTERS_MAX);
+    let fill_tag = |text: &str| filled(text, permit, TAG_CHARACTERS_MAX);
     Ok(AssumeRole {
         role_arn: role.role_arn.clone(),
         external_id: role.external_id.clone(),
@@ -41,7 +47,7 @@ fn call(permit: &Permit, role: &RoleSettings) -> Result<AssumeRole, CredentialEr
         tags: role
             .tags
             .iter()
-            .map(|(key, value)| (key.clone(), fill(value)))
+            .map(|(key, value)| (key.clone(), fill_tag(value)))
             .collect(),
         policy: if role.session_policy {
             Some(session_policy(permit)?)
@@ -63,7 +69,7 @@ fn session_policy(permit: &Permit) -> Result<String, CredentialError> {
 }
 
 /// Replaces the placeholders; what they stand for keeps to the alphabet of STS (`[\w+=,.@-]`).
-fn filled(text: &str, permit: &Permit) -> String {
+fn filled(text: &str, permit: &Permit, most: usize) -> String {
     let clean = |name: &str| -> String {
         let allowed = |c: char| c.is_ascii_alphanumeric() || "_+=,.@-".contains(c);
         name.chars().map(|c| if allowed(c) { c } else { '-' }).collect()
@@ -72,7 +78,7 @@ fn filled(text: &str, permit: &Permit) -> String {
         .replace("{caller}", &permit.caller().sts_name())
         .replace("{db_user}", &clean(permit.db_user().as_str()))
         .replace("{target}", &clean(permit.target().name.as_str()));
-    text.chars().take(64).collect()
+    text.chars().take(most).collect()
 }
 
 /// Keeps credentials per source.
@@ -96,7 +102,7 @@ impl SigningCredentials {
     }
 
     /// Credentials of `source`, held or fetched.
-    pub async fn get(&self, source: &SigningSource) -> Result<AwsCredentials, CredentialError> {
+    pub async fn get(&self, source: &SigningSource) -> Result<(AwsCredentials, Freshness), CredentialError> {
         match source {
             SigningSource::DefaultChain => self.base().await,
             SigningSource::Role(call) => {
@@ -105,7 +111,7 @@ impl SigningCredentials {
                     let (this, call) = (this.clone(), call.clone());
                     async move { this.assume(call).await }
                 };
-                Ok(self.cache.get(source, fetch).await?.0)
+                self.cache.get(source, fetch).await
             }
         }
     }
@@ -116,7 +122,11 @@ impl SigningCredentials {
         self.cache.forget_if(&SigningSource::DefaultChain, |_| true).await;
     }
 
-    async fn base(&self) -> Result<AwsCredentials, CredentialError> {
+    pub fn forget_all(&self) {
+        self.cache.forget_all();
+    }
+
+    async fn base(&self) -> Result<(AwsCredentials, Freshness), CredentialError> {
         let (sdk, background) = (self.sdk.clone(), self.background.clone());
         let fetch = move || {
             let (sdk, background) = (sdk.clone(), background.clone());
@@ -126,11 +136,11 @@ impl SigningCredentials {
                 Ok(answer.unwrap_or_else(stopped)?)
             }
         };
-        Ok(self.cache.get(&SigningSource::DefaultChain, fetch).await?.0)
+        self.cache.get(&SigningSource::DefaultChain, fetch).await
     }
 
     async fn assume(&self, call: Box<AssumeRole>) -> Result<AwsCredentials, CredentialError> {
-        let (sdk, base) = (self.sdk.clone(), self.base().await?);
+        let (sdk, (base, _)) = (self.sdk.clone(), self.base().await?);
         let answer = self
             .background
             .run(async move { sdk.assume_role(base, &call).await })

@@ -46,7 +46,10 @@ impl AwsError {
         E: Error + ProvideErrorMetadata,
     {
         let message = match (error.code(), error.message()) {
-            (Some(code), Some(message)) => format!("{code}: {message}"),
+            // Only the first line: what follows may quote the signed request.
+            (Some(code), Some(message)) => {
+                format!("{code}: {}", message.lines().next().unwrap_or_default())
+            }
             (Some(code), None) => code.to_owned(),
             _ => Chain(error).to_string(),
         };
@@ -103,7 +106,8 @@ impl AwsError {
             }
             AwsFault::Throttled => "AWS throttles these calls; try again in a moment.",
             AwsFault::Unreachable => {
-                "dbproxy cannot reach the AWS API: check DNS, egress rules and VPC endpoints for STS."
+                "The AWS API does not answer or answers that it is unavailable: try again; if it lasts, check DNS, \
+                 egress rules and VPC endpoints."
             }
             AwsFault::NotFound => "Check the name and the account in dbproxy's configuration.",
             AwsFault::Other => "See dbproxy's log for the whole answer of AWS.",

@@ -3,13 +3,13 @@
 use super::error::AwsError;
 use crate::domain::endpoint::Region;
 use crate::domain::secret::Secret;
-use aws_config::default_provider::region::DefaultRegionChain;
 use aws_config::meta::region::RegionProviderChain;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::ProvideCredentials;
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use std::time::{Duration, SystemTime};
 use zeroize::Zeroizing;
 
@@ -17,6 +17,7 @@ use zeroize::Zeroizing;
 #[derive(Debug, Clone)]
 pub struct Sdk {
     config: SdkConfig,
+    fallback_region: Option<Region>,
 }
 
 /// One AssumeRole call (AWS STS API Reference, `AssumeRole`).
@@ -37,34 +38,18 @@ impl Sdk {
     /// Reads environment and profiles. No AWS call is made and instance metadata is not asked for
     /// a region: `fallback_region` serves where the environment names none.
     pub async fn load(fallback_region: Option<&Region>) -> Self {
-        let fallback = fallback_region.map_or("us-east-1", Region::as_str).to_owned();
-        let region = match fallback_region {
-            Some(_) => RegionProviderChain::first_try(
-                aws_config::environment::EnvironmentVariableRegionProvider::new(),
-            )
-            .or_else(aws_config::profile::ProfileFileRegionProvider::new())
-            .or_else(aws_config::Region::new(fallback)),
-            None => RegionProviderChain::first_try(DefaultRegionChain::builder().build())
-                .or_else(aws_config::Region::new(fallback)),
-        };
-        // The SDK's own defaults bound nothing but the connect: a black-holed endpoint would hang.
-        let timeouts = TimeoutConfig::builder()
-            .connect_timeout(Duration::from_secs(2))
-            .operation_attempt_timeout(Duration::from_secs(4))
-            .operation_timeout(Duration::from_secs(10))
-            .build();
-        let config = aws_config::defaults(BehaviorVersion::latest())
-            .region(region)
-            .timeout_config(timeouts)
-            .retry_config(RetryConfig::standard().with_initial_backoff(Duration::from_millis(100)))
-            .load()
-            .await;
-        Self { config }
+        Self {
+            config: load(fallback_region, None).await,
+            fallback_region: fallback_region.cloned(),
+        }
     }
 
-    /// The credentials of the default chain. Not cached here.
+    /// The credentials of the default chain. Not cached here. The chain is built anew each time,
+    /// because a built one keeps the profile it has read: renewed keys in `~/.aws/credentials` would
+    /// never be seen.
     pub async fn credentials(&self) -> Result<Credentials, AwsError> {
-        let Some(provider) = self.config.credentials_provider() else {
+        let config = load(self.fallback_region.as_ref(), self.config.http_client()).await;
+        let Some(provider) = config.credentials_provider() else {
             return Err(AwsError::of_credentials(
                 &aws_credential_types::provider::error::CredentialsError::not_loaded_no_source(),
             ));
@@ -176,6 +161,28 @@ impl Sdk {
             .build();
         aws_sdk_sts::Client::from_conf(config)
     }
+}
+
+async fn load(fallback_region: Option<&Region>, http: Option<SharedHttpClient>) -> SdkConfig {
+    let fallback = fallback_region.map_or("us-east-1", Region::as_str).to_owned();
+    let region =
+        RegionProviderChain::first_try(aws_config::environment::EnvironmentVariableRegionProvider::new())
+            .or_else(aws_config::profile::ProfileFileRegionProvider::new())
+            .or_else(aws_config::Region::new(fallback));
+    // The SDK's own defaults bound nothing but the connect: a black-holed endpoint would hang.
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(Duration::from_secs(2))
+        .operation_attempt_timeout(Duration::from_secs(4))
+        .operation_timeout(Duration::from_secs(10))
+        .build();
+    let mut loader = aws_config::defaults(BehaviorVersion::latest())
+        .region(region)
+        .timeout_config(timeouts)
+        .retry_config(RetryConfig::standard().with_initial_backoff(Duration::from_millis(100)));
+    if let Some(http) = http {
+        loader = loader.http_client(http);
+    }
+    loader.load().await
 }
 
 /// Lets a failed request builder pass as a failed call.

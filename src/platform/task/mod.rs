@@ -47,6 +47,16 @@ impl Background {
     }
 }
 
+impl Background {
+    /// Runs `work` on a thread that may block. `None` as for [`Background::run`].
+    pub async fn run_blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Option<T> {
+        self.0.spawn_blocking(work).await.ok()
+    }
+}
+
 /// Waits as long as it takes for `work`, but not longer than `limit`.
 pub async fn within<T>(limit: Duration, work: impl Future<Output = T>) -> Option<T> {
     tokio::time::timeout(limit, work).await.ok()

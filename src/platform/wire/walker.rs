@@ -3,9 +3,6 @@
 //! The relay forwards raw bytes; all it must know is whether the server is idle (for drain) and
 //! what kind of messages pass (for counting). Looking at five bytes a message costs nanoseconds.
 
-/// Types of frontend messages that the server answers with one ReadyForQuery each.
-const ASKS_FOR_READY: [u8; 3] = [b'Q', b'S', b'F'];
-
 /// One direction of a session.
 #[derive(Debug, Clone, Default)]
 pub struct FrameWalker {
@@ -73,10 +70,22 @@ impl FrameWalker {
 pub struct Traffic {
     from_client: FrameWalker,
     from_server: FrameWalker,
+    state: State,
+}
+
+#[derive(Debug, Clone)]
+struct State {
     /// ReadyForQuery messages the server still owes.
     owed: u64,
     /// Status of the last ReadyForQuery: `I`, `T` or `E`.
     status: u8,
+    /// Messages of the extended protocol were sent that no Sync has ended: the server is inside an
+    /// implicit transaction.
+    unsynced: bool,
+    /// Syncs since the last command, in case it turns out to be a COPY FROM STDIN: the server ignores
+    /// Syncs until the end of the data (PostgreSQL manual, "COPY Operations").
+    syncs_since_command: u64,
+    copying_in: bool,
 }
 
 impl Traffic {
@@ -85,35 +94,41 @@ impl Traffic {
         Self {
             from_client: FrameWalker::default(),
             from_server: FrameWalker::default(),
-            owed: 0,
-            status,
+            state: State {
+                owed: 0,
+                status,
+                unsynced: false,
+                syncs_since_command: 0,
+                copying_in: false,
+            },
         }
     }
 
     pub fn client_bytes(&mut self, chunk: &[u8]) {
-        let owed = &mut self.owed;
-        self.from_client.walk(chunk, |tag, _| {
-            if ASKS_FOR_READY.contains(&tag) {
-                *owed = owed.saturating_add(1);
-            }
-        });
+        let state = &mut self.state;
+        self.from_client.walk(chunk, |tag, _| state.client_sent(tag));
     }
 
     pub fn server_bytes(&mut self, chunk: &[u8]) {
-        let (owed, status) = (&mut self.owed, &mut self.status);
-        self.from_server.walk(chunk, |tag, ready| {
-            if tag == b'Z' {
-                *owed = owed.saturating_sub(1);
-                *status = ready;
-            }
-        });
+        let state = &mut self.state;
+        self.from_server
+            .walk(chunk, |tag, ready| state.server_sent(tag, ready));
     }
 
     /// No query runs, no transaction is open, no message is half sent in either direction: the
     /// session can end here without cutting anything.
     pub fn is_idle(&self) -> bool {
-        self.status == b'I'
-            && self.owed == 0
+        let State {
+            owed,
+            status,
+            unsynced,
+            copying_in,
+            ..
+        } = self.state;
+        status == b'I'
+            && owed == 0
+            && !unsynced
+            && !copying_in
             && self.from_client.at_boundary()
             && self.from_server.at_boundary()
     }
@@ -121,6 +136,54 @@ impl Traffic {
     /// The server is between two messages, so a message of ours may follow.
     pub fn at_server_boundary(&self) -> bool {
         self.from_server.at_boundary()
+    }
+}
+
+impl State {
+    fn client_sent(&mut self, tag: u8) {
+        match tag {
+            b'Q' | b'F' => {
+                self.owed = self.owed.saturating_add(1);
+                self.syncs_since_command = 0;
+                self.unsynced = false;
+            }
+            b'S' if self.copying_in => {}
+            b'S' => {
+                self.owed = self.owed.saturating_add(1);
+                self.syncs_since_command = self.syncs_since_command.saturating_add(1);
+                self.unsynced = false;
+            }
+            // CopyDone, CopyFail
+            b'c' | b'f' => self.copying_in = false,
+            // Execute
+            b'E' => {
+                self.syncs_since_command = 0;
+                self.unsynced = true;
+            }
+            // Parse, Bind, Describe, Close, Flush
+            b'P' | b'B' | b'D' | b'C' | b'H' => self.unsynced = true,
+            _ => {}
+        }
+    }
+
+    fn server_sent(&mut self, tag: u8, ready_status: u8) {
+        match tag {
+            b'Z' => {
+                self.owed = self.owed.saturating_sub(1);
+                self.status = ready_status;
+                self.copying_in = false;
+            }
+            // CopyInResponse, CopyBothResponse
+            b'G' | b'W' => {
+                self.owed = self.owed.saturating_sub(self.syncs_since_command);
+                // The implicit transaction of those Syncs is still open.
+                self.unsynced |= self.syncs_since_command > 0;
+                self.syncs_since_command = 0;
+                self.copying_in = true;
+            }
+            b'E' => self.copying_in = false,
+            _ => {}
+        }
     }
 }
 
@@ -156,6 +219,46 @@ mod tests {
         assert!(!traffic.is_idle());
         traffic.server_bytes(&message(b'Z', b"I"));
         assert!(traffic.is_idle());
+    }
+
+    #[test]
+    fn work_that_no_sync_has_ended_is_not_idle() {
+        let mut traffic = Traffic::after_ready(b'I');
+        traffic.client_bytes(&[message(b'P', b""), message(b'E', b""), message(b'H', b"")].concat());
+        assert!(!traffic.is_idle());
+        traffic.client_bytes(&message(b'S', b""));
+        assert!(!traffic.is_idle());
+        traffic.server_bytes(&message(b'Z', b"I"));
+        assert!(traffic.is_idle());
+    }
+
+    /// As drivers send COPY FROM STDIN: a Sync right behind the Execute, which the server ignores.
+    #[test]
+    fn a_sync_that_the_server_ignores_during_copy_is_not_owed() {
+        for sync_late in [false, true] {
+            let mut traffic = Traffic::after_ready(b'I');
+            traffic.client_bytes(&[message(b'B', b""), message(b'E', b"")].concat());
+            if !sync_late {
+                traffic.client_bytes(&message(b'S', b""));
+            }
+            traffic.server_bytes(&message(b'G', b"xxx"));
+            if sync_late {
+                traffic.client_bytes(&message(b'S', b""));
+            }
+            traffic.client_bytes(&message(b'd', b"1"));
+            assert!(!traffic.is_idle());
+            traffic.client_bytes(&[message(b'c', b""), message(b'S', b"")].concat());
+            assert!(!traffic.is_idle());
+            traffic.server_bytes(&[message(b'C', b"COPY 1"), message(b'Z', b"I")].concat());
+            assert!(traffic.is_idle(), "{sync_late}");
+        }
+        let mut simple = Traffic::after_ready(b'I');
+        simple.client_bytes(&message(b'Q', b"copy"));
+        simple.server_bytes(&message(b'G', b"xxx"));
+        simple.client_bytes(&message(b'f', b"no"));
+        assert!(!simple.is_idle());
+        simple.server_bytes(&[message(b'E', b"x"), message(b'Z', b"I")].concat());
+        assert!(simple.is_idle());
     }
 
     #[test]

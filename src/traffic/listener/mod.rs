@@ -134,12 +134,13 @@ impl Listener {
         &self.door
     }
 
-    /// Accepts until drain begins.
+    /// Accepts until the end. While sessions drain, cancels must still get in; new sessions are refused
+    /// by name.
     pub async fn run(self, gate: Gate, shutdown: Shutdown) {
         let listener = self.address.to_string();
         loop {
             let accepted = tokio::select! {
-                () = shutdown.drain.cancelled() => return,
+                () = shutdown.end.cancelled() => return,
                 accepted = self.socket.accept() => accepted,
             };
             match accepted {

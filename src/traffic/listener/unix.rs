@@ -32,13 +32,15 @@ impl BoundSocket {
             fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
         }
         if path.exists() {
-            if std::os::unix::net::UnixStream::connect(&path).is_ok() {
-                return Err(io::Error::new(
-                    io::ErrorKind::AddrInUse,
-                    "another process listens on this socket",
-                ));
+            match std::os::unix::net::UnixStream::connect(&path) {
+                // Nobody listens any more; any other failure does not say so.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(&path)?,
+                Err(error) => return Err(error),
+                Ok(_) => {
+                    let what = "another process listens on this socket";
+                    return Err(io::Error::new(io::ErrorKind::AddrInUse, what));
+                }
             }
-            fs::remove_file(&path)?;
         }
         // Between bind and chmod the directory's own mode protects the socket, and so does the
         // check of the peer's uid.

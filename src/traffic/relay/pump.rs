@@ -5,6 +5,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+/// Chunks that one direction moves before the other gets its turn.
+const CHUNKS_PER_TURN: u8 = 8;
+
 /// How a direction ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
@@ -53,7 +56,8 @@ impl Pump {
         self.pending.is_empty()
     }
 
-    /// Moves bytes until both sides would block. `seen` is shown every chunk once.
+    /// Moves bytes until a side would block, or its share of this turn is used up: a direction that is
+    /// always ready must not keep the other from its turn. `seen` is shown every chunk once.
     pub fn poll<R, W>(
         &mut self,
         cx: &mut Context<'_>,
@@ -66,9 +70,15 @@ impl Pump {
         R: AsyncRead + Unpin,
         W: AsyncWrite + Unpin,
     {
+        let mut chunks = 0u8;
         loop {
             match self.stage {
                 Stage::Ended(end) => return Poll::Ready(end),
+                Stage::Open if chunks == CHUNKS_PER_TURN => {
+                    self.flush(cx, to);
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
                 Stage::EndRead => {
                     let told = self.write_pending(cx, to).is_ready()
                         && Pin::new(&mut *to).poll_shutdown(cx).is_ready();
@@ -81,6 +91,7 @@ impl Pump {
                 }
                 Stage::Open => {
                     ready!(self.write_pending(cx, to));
+                    chunks = chunks.saturating_add(1);
                     if self.stage == Stage::Open {
                         ready!(self.read_once(cx, from, to, scratch, &mut seen));
                     }

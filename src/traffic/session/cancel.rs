@@ -12,10 +12,16 @@ use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::rand;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
-/// Cancels under way at once; a storm beyond it is dropped, not queued.
+/// Cancels under way at once; further ones wait for their turn.
 const IN_FLIGHT_MAX: usize = 64;
+/// Cancels of one session that may wait or be under way; more of them change nothing.
+const PER_SESSION_MAX: usize = 4;
+/// How long a cancel may wait for its turn.
+const TURN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A client that connected only to cancel.
 #[derive(Debug)]
@@ -36,7 +42,14 @@ pub struct CancelKeys {
 #[derive(Debug)]
 struct Entry {
     secret: Box<[u8]>,
-    route: Arc<CancelRoute>,
+    way: Arc<Way>,
+}
+
+/// The route of a key, and how many cancels are on it.
+#[derive(Debug)]
+struct Way {
+    route: CancelRoute,
+    turns: Semaphore,
 }
 
 /// Keeps a key valid for as long as its session lives.
@@ -66,19 +79,22 @@ impl CancelKeys {
         let key = CancelKey::new(pid, &secret)?;
         let entry = Entry {
             secret: secret.into(),
-            route: Arc::new(route),
+            way: Arc::new(Way {
+                route,
+                turns: Semaphore::new(PER_SESSION_MAX),
+            }),
         };
         self.lock().entry(pid).or_default().push(entry);
         Some(KeyGuard { keys: self, key })
     }
 
-    fn find(&self, key: &CancelKey) -> Option<Arc<CancelRoute>> {
+    fn find(&self, key: &CancelKey) -> Option<Arc<Way>> {
         let by_pid = self.lock();
         let entries = by_pid.get(&key.pid)?;
         entries
             .iter()
             .find(|entry| verify_slices_are_equal(&entry.secret, key.secret()).is_ok())
-            .map(|entry| entry.route.clone())
+            .map(|entry| entry.way.clone())
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<i32, Vec<Entry>>> {
@@ -101,26 +117,31 @@ impl Drop for KeyGuard<'_> {
 /// Hands the request on. The client waits for the close of its connection, which comes when the
 /// server has taken the cancel.
 pub async fn serve(shared: &Shared, request: CancelRequest) -> CloseReason {
-    let outcome = match shared.cancel_keys.in_flight.try_acquire() {
-        Err(_) => CancelOutcome::Refused,
-        Ok(_turn) => match shared.cancel_keys.find(&request.key) {
-            None => CancelOutcome::UnknownKey,
-            Some(route) => match shared.connector.cancel(&route).await {
-                Ok(()) => CancelOutcome::Forwarded,
-                Err(error) => {
-                    tracing::warn!(
-                        backend_pid = request.key.pid,
-                        error = %Chain(&error),
-                        "cancel failed"
-                    );
-                    CancelOutcome::Failed
-                }
-            },
-        },
+    // The key is judged first: a guesser takes no turn from those who know theirs.
+    let outcome = match shared.cancel_keys.find(&request.key) {
+        None => CancelOutcome::UnknownKey,
+        Some(way) => forward(shared, &way).await,
     };
     shared.metrics.cancel(outcome);
     drop(request.stream);
     CloseReason::CancelRequest
+}
+
+async fn forward(shared: &Shared, way: &Way) -> CancelOutcome {
+    let Ok(_own) = way.turns.try_acquire() else {
+        return CancelOutcome::Refused;
+    };
+    let Ok(Ok(_turn)) = timeout(TURN_TIMEOUT, shared.cancel_keys.in_flight.acquire()).await else {
+        return CancelOutcome::Refused;
+    };
+    match shared.connector.cancel(&way.route).await {
+        Ok(()) => CancelOutcome::Forwarded,
+        Err(error) => {
+            let pid = way.route.key.pid;
+            tracing::warn!(backend_pid = pid, error = %Chain(&error), "cancel failed");
+            CancelOutcome::Failed
+        }
+    }
 }
 
 #[cfg(test)]
@@ -164,8 +185,8 @@ mod tests {
         assert_eq!(first.key.pid, 7);
         assert_eq!(first.key.secret().len(), 4);
         assert_eq!(second.key.secret().len(), 32);
-        assert_eq!(keys.find(&first.key).unwrap().key.secret(), [1; 4]);
-        assert_eq!(keys.find(&second.key).unwrap().key.secret(), [2; 32]);
+        assert_eq!(keys.find(&first.key).unwrap().route.key.secret(), [1; 4]);
+        assert_eq!(keys.find(&second.key).unwrap().route.key.secret(), [2; 32]);
         let gone = first.key.clone();
         drop(first);
         assert!(keys.find(&gone).is_none());

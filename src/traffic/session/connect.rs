@@ -109,22 +109,29 @@ struct Attempt<'a> {
 impl Attempt<'_> {
     /// One try, and a second one if the first was refused with a secret from the cache.
     async fn run(&mut self, credential: Credential, freshness: Freshness) -> Result<Login, ConnectError> {
-        match self.try_once(&credential).await {
-            Err(ConnectError::Login(error, _))
-                if freshness == Freshness::Cached && is_credential_refused(&error) =>
-            {
-                if !self.shared.credentials.refused(self.permit, &credential).await {
+        let error = match self.try_once(&credential).await {
+            Err(ConnectError::Login(error, credential)) if is_credential_refused(&error) => {
+                if freshness == Freshness::Fresh {
+                    self.shared.credentials.refused_fresh(self.permit);
                     return Err(ConnectError::Login(error, credential));
                 }
-                self.shared.metrics.login_retried();
-                tracing::debug!("login refused with a cached credential, trying a fresh one");
-                let (fresh, _) = obtain(self.shared, self.permit, self.deadline)
-                    .await
-                    .map_err(ConnectError::Obtain)?;
-                self.try_once(&fresh).await
+                error
             }
-            outcome => outcome,
+            outcome => return outcome,
+        };
+        if !self.shared.credentials.refused(self.permit, &credential).await {
+            return Err(ConnectError::Login(error, credential));
         }
+        self.shared.metrics.login_retried();
+        tracing::debug!("login refused with a cached credential, trying a fresh one");
+        let (fresh, _) = obtain(self.shared, self.permit, self.deadline)
+            .await
+            .map_err(ConnectError::Obtain)?;
+        let outcome = self.try_once(&fresh).await;
+        if matches!(&outcome, Err(ConnectError::Login(error, _)) if is_credential_refused(error)) {
+            self.shared.credentials.refused_fresh(self.permit);
+        }
+        outcome
     }
 
     async fn try_once(&mut self, credential: &Credential) -> Result<Login, ConnectError> {
@@ -150,7 +157,7 @@ impl Attempt<'_> {
             .map_err(failed)?;
         self.shared.metrics.logged_in(began.elapsed());
         if matches!(credential, Credential::AuthToken(_)) {
-            connector.iam_worked(&target.name);
+            connector.iam_worked(self.permit);
         }
         Ok(login)
     }
@@ -164,7 +171,8 @@ impl Attempt<'_> {
                     permit: self.permit,
                     credential,
                     signer: self.signer(error, credential).await,
-                    iam_works_here: self.shared.connector.iam_works(&self.permit.target().name),
+                    iam_works_here: matches!(error, LoginError::TokenNotAsked { .. })
+                        && self.shared.connector.iam_works_for_others(self.permit),
                 };
                 login_refusal(error, &circumstances)
             }

@@ -23,11 +23,13 @@ use crate::access::identity::{Local, Peer};
 use crate::access::policy::Policy;
 use crate::domain::reason::CloseReason;
 use crate::domain::target::Target;
+use crate::platform::task::Shutdown;
 use crate::platform::telemetry::metrics::Metrics;
 use crate::platform::tls::server::ServerIdentity;
 use crate::platform::tls::stream::ClientStream;
 use crate::traffic::upstream::Connector;
 use cancel::CancelKeys;
+use refuse::Refused;
 use registry::Registry;
 use startup::Opened;
 use std::sync::Arc;
@@ -53,6 +55,7 @@ pub struct Shared {
     pub connector: Connector,
     pub cancel_keys: CancelKeys,
     pub registry: Registry,
+    pub shutdown: Shutdown,
     pub metrics: Metrics,
 }
 
@@ -88,7 +91,8 @@ async fn drive(shared: &Shared, accepted: Accepted) -> CloseReason {
     let deadline = Instant::now()
         .checked_add(shared.config.startup_timeout)
         .unwrap_or_else(Instant::now);
-    let started = match Box::pin(startup::open(accepted, deadline)).await {
+    let opening = startup::open(accepted, &shared.shutdown, deadline);
+    let started = match Box::pin(opening).await {
         Ok(Opened::Session(started)) => started,
         Ok(Opened::Cancel(request)) => return cancel::serve(shared, request).await,
         Err(refused) => return refused.tell(deadline).await,
@@ -101,7 +105,11 @@ async fn drive(shared: &Shared, accepted: Accepted) -> CloseReason {
         let credentialed = credential::credential(shared, permitted, deadline).await?;
         connect::connect(shared, credentialed, deadline).await
     });
-    match connected.await {
+    let outcome = tokio::select! {
+        outcome = connected => outcome,
+        () = shared.shutdown.end.cancelled() => Err(Refused::Silently(CloseReason::Shutdown)),
+    };
+    match outcome {
         Ok(connected) => serve::serve(shared, *connected).await,
         Err(refused) => refused.tell(deadline).await,
     }

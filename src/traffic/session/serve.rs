@@ -3,9 +3,9 @@
 use super::Shared;
 use super::connect::{Connected, StartedRest};
 use super::refuse::say_and_close;
+use super::startup::shutting_down;
 use crate::access::audit::Volume;
 use crate::domain::reason::CloseReason;
-use crate::error::{Refusal, SqlState};
 use crate::platform::telemetry::metrics::Direction;
 use crate::platform::wire::error::encode_refusal;
 use crate::platform::wire::greeting::encode_backend_key;
@@ -83,7 +83,7 @@ pub async fn serve(shared: &Shared, connected: Connected) -> CloseReason {
     shared.metrics.relayed(Direction::ToClient, volume.to_client);
     let mut last_words = BytesMut::new();
     if ending.reason == CloseReason::Shutdown && ending.client_can_be_told {
-        encode_refusal(&shutdown(), record.session(), &mut last_words);
+        encode_refusal(&shutting_down(), record.session(), &mut last_words);
     }
     // Boxed: room for the goodbyes is not carried through the session's life.
     Box::pin(async {
@@ -93,15 +93,6 @@ pub async fn serve(shared: &Shared, connected: Connected) -> CloseReason {
     .await;
     record.closed(ending.reason, volume);
     ending.reason
-}
-
-fn shutdown() -> Refusal {
-    Refusal::new(
-        CloseReason::Shutdown,
-        SqlState::ADMIN_SHUTDOWN,
-        "terminating connection because dbproxy is shutting down",
-    )
-    .hint("Connect again.")
 }
 
 /// The server frees its slot at once instead of when it notices.

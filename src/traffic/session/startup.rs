@@ -10,7 +10,8 @@ use super::{Accepted, Door};
 use crate::access::audit::{Origin, Record};
 use crate::access::identity::Peer;
 use crate::domain::reason::CloseReason;
-use crate::error::{Refusal, SqlState};
+use crate::error::{Chain, Refusal, SqlState};
+use crate::platform::task::Shutdown;
 use crate::platform::tls::ALPN;
 use crate::platform::tls::stream::ClientStream;
 use crate::platform::wire::startup::{
@@ -18,13 +19,16 @@ use crate::platform::wire::startup::{
 };
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 use tokio_rustls::TlsAcceptor;
 
 /// First byte of a TLS handshake record: the client begins TLS without asking (PostgreSQL 17).
 const TLS_HANDSHAKE: u8 = 0x16;
+/// How long an opening may take once dbproxy drains: long enough for a cancel.
+const DRAIN_PATIENCE: Duration = Duration::from_secs(2);
 
 /// What an opening leads to.
 pub enum Opened {
@@ -44,8 +48,8 @@ pub struct Started {
     pub began: Instant,
 }
 
-/// Reads the opening packets, at latest until `deadline`.
-pub async fn open(accepted: Accepted, deadline: Instant) -> Result<Opened, Refused> {
+/// Reads the opening packets, at latest until `deadline`; while dbproxy drains, not much longer.
+pub async fn open(accepted: Accepted, shutdown: &Shutdown, deadline: Instant) -> Result<Opened, Refused> {
     let Accepted {
         stream,
         peer,
@@ -59,36 +63,65 @@ pub async fn open(accepted: Accepted, deadline: Instant) -> Result<Opened, Refus
         door: door.clone(),
     }
     .negotiate();
-    let (stream, opening) = match timeout_at(deadline, opening).await {
+    let drained = async {
+        shutdown.drain.cancelled().await;
+        sleep(DRAIN_PATIENCE).await;
+    };
+    let outcome = tokio::select! {
+        outcome = timeout_at(deadline, opening) => outcome,
+        () = drained => return Err(silently(CloseReason::Shutdown, &origin)),
+    };
+    let (stream, opening) = match outcome {
         Ok(Ok(opened)) => opened,
         Ok(Err(fault)) => return Err(fault.refused(&origin)),
-        Err(_) => return Err(Refused::Silently(CloseReason::StartupTimeout)),
+        Err(_) => return Err(silently(CloseReason::StartupTimeout, &origin)),
     };
     match opening {
         Opening::Startup(startup) => {
             let mut record = Record::open(&origin, stream.is_tls());
             let user = startup.parameter("user").unwrap_or_default();
             record.asked_for(user, startup.parameter("database").unwrap_or(user));
-            let Some(place) = place else {
-                return Err(Refused::told(stream, record, no_place()));
+            // A unix socket needs no TLS, and libpq does not offer it there.
+            let in_clear = matches!(stream, ClientStream::Tcp(_));
+            let place = match place {
+                Some(_) if shutdown.drain.is_cancelled() => Err(shutting_down()),
+                Some(_) if door.tls_required && in_clear => Err(tls_required()),
+                Some(place) => Ok(place),
+                None => Err(no_place()),
             };
-            if door.tls_required && !stream.is_tls() {
-                return Err(Refused::told(stream, record, tls_required()));
+            match place {
+                Ok(place) => Ok(Opened::Session(Box::new(Started {
+                    stream,
+                    startup,
+                    peer,
+                    door,
+                    record,
+                    place,
+                    began,
+                }))),
+                Err(refusal) => Err(Refused::told(stream, record, refusal)),
             }
-            Ok(Opened::Session(Box::new(Started {
-                stream,
-                startup,
-                peer,
-                door,
-                record,
-                place,
-                began,
-            })))
         }
         Opening::Cancel(key) => Ok(Opened::Cancel(CancelRequest { stream, key })),
         // negotiate() returns neither of the two.
-        Opening::Ssl | Opening::Gss => Err(Refused::Silently(CloseReason::ProtocolViolation)),
+        Opening::Ssl | Opening::Gss => Err(silently(CloseReason::ProtocolViolation, &origin)),
     }
+}
+
+/// Closing without a word leaves no trace at the other end, so one is left here.
+fn silently(reason: CloseReason, origin: &Origin) -> Refused {
+    tracing::debug!(source = origin.source, listener = origin.listener, %reason, "connection closed before startup");
+    Refused::Silently(reason)
+}
+
+/// What a client is told when its session ends, or does not begin, because dbproxy ends.
+pub fn shutting_down() -> Refusal {
+    Refusal::new(
+        CloseReason::Shutdown,
+        SqlState::ADMIN_SHUTDOWN,
+        "terminating connection because dbproxy is shutting down",
+    )
+    .hint("Connect again.")
 }
 
 fn no_place() -> Refusal {
@@ -116,7 +149,8 @@ enum Fault {
     Lost,
     /// Not PostgreSQL: answering would only confuse.
     Garbage,
-    ClientTls,
+    /// Why its handshake failed.
+    ClientTls(String),
     /// Answered with an error: the peer speaks PostgreSQL.
     Told(ClientStream, OpeningError),
 }
@@ -125,9 +159,17 @@ impl Fault {
     fn refused(self, origin: &Origin) -> Refused {
         match self {
             Self::Probe => Refused::Silently(CloseReason::Probe),
-            Self::Lost => Refused::Silently(CloseReason::ClientLost),
-            Self::Garbage => Refused::Silently(CloseReason::ProtocolViolation),
-            Self::ClientTls => Refused::Silently(CloseReason::ClientTls),
+            Self::Lost => silently(CloseReason::ClientLost, origin),
+            Self::Garbage => silently(CloseReason::ProtocolViolation, origin),
+            Self::ClientTls(error) => {
+                tracing::info!(
+                    source = origin.source,
+                    listener = origin.listener,
+                    error,
+                    "TLS handshake with a client failed"
+                );
+                Refused::Silently(CloseReason::ClientTls)
+            }
             Self::Told(stream, error) => {
                 let state = match error {
                     OpeningError::Version { .. } => SqlState::FEATURE_NOT_SUPPORTED,
@@ -221,7 +263,9 @@ impl Opener {
             Ok(0) | Err(_) => Err(Fault::Probe),
             Ok(_) if first == [TLS_HANDSHAKE] => match self.acceptor() {
                 Some(acceptor) => self.start_tls(acceptor, true).await,
-                None => Err(Fault::ClientTls),
+                None => Err(Fault::ClientTls(
+                    "no certificate is configured for clients".to_owned(),
+                )),
             },
             Ok(_) => Ok(self),
         }
@@ -229,11 +273,16 @@ impl Opener {
 
     async fn start_tls(self, acceptor: TlsAcceptor, direct: bool) -> Result<Self, Fault> {
         let ClientStream::Tcp(tcp) = self.stream else {
-            return Err(Fault::ClientTls);
+            return Err(Fault::ClientTls("TLS is for TCP only".to_owned()));
         };
-        let stream = acceptor.accept(tcp).await.map_err(|_| Fault::ClientTls)?;
+        let stream = acceptor
+            .accept(tcp)
+            .await
+            .map_err(|error| Fault::ClientTls(Chain(&error).to_string()))?;
         if direct && stream.get_ref().1.alpn_protocol() != Some(ALPN) {
-            return Err(Fault::ClientTls);
+            return Err(Fault::ClientTls(
+                "direct TLS without ALPN `postgresql`".to_owned(),
+            ));
         }
         Ok(Self {
             stream: ClientStream::Tls(Box::new(stream)),

@@ -1,7 +1,7 @@
 //! Reaching a server: DNS, TCP, SSLRequest, verified TLS. There is no way without TLS.
 
 use crate::access::policy::Permit;
-use crate::domain::name::TargetName;
+use crate::domain::name::{DbUser, TargetName};
 use crate::domain::target::{HostPort, Target, TrustRoots};
 use crate::platform::telemetry::metrics::Metrics;
 use crate::platform::tls::TlsError;
@@ -15,7 +15,7 @@ use socket2::{SockRef, TcpKeepalive};
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -60,8 +60,8 @@ pub enum DialError {
 pub struct Connector {
     config: Config,
     tls: HashMap<TrustRoots, Arc<ClientConfig>>,
-    /// Targets on which an IAM login has succeeded: narrows down why another one did not.
-    iam_seen: Mutex<HashSet<TargetName>>,
+    /// Who has logged in by IAM, by target: narrows down why another one cannot.
+    iam_seen: Mutex<HashMap<TargetName, HashSet<DbUser>>>,
     metrics: Metrics,
 }
 
@@ -97,18 +97,29 @@ impl Connector {
         self.config.login_timeout
     }
 
-    pub fn iam_worked(&self, target: &TargetName) {
-        let mut seen = self.iam_seen.lock().unwrap_or_else(PoisonError::into_inner);
-        if !seen.contains(target) {
-            seen.insert(target.clone());
+    pub fn iam_worked(&self, permit: &Permit) {
+        let mut seen = self.iam_seen();
+        let users = seen.entry(permit.target().name.clone()).or_default();
+        if !users.contains(permit.db_user()) {
+            users.insert(permit.db_user().clone());
         }
     }
 
-    pub fn iam_works(&self, target: &TargetName) -> bool {
-        self.iam_seen
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .contains(target)
+    /// Whether IAM works on this target for others, now that `permit`'s user was not asked for a
+    /// token. One who was asked before shows that something has changed: all is forgotten then.
+    pub fn iam_works_for_others(&self, permit: &Permit) -> bool {
+        let mut seen = self.iam_seen();
+        let Some(users) = seen.get_mut(&permit.target().name) else {
+            return false;
+        };
+        if users.contains(permit.db_user()) {
+            users.clear();
+        }
+        !users.is_empty()
+    }
+
+    fn iam_seen(&self) -> MutexGuard<'_, HashMap<TargetName, HashSet<DbUser>>> {
+        self.iam_seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A verified connection to the permit's target, at latest at `deadline`.
@@ -202,17 +213,15 @@ async fn connect(dial: &HostPort) -> Result<(TcpStream, SocketAddr), DialError> 
     Err(DialError::Connect(dial.clone(), last))
 }
 
-/// Finds a peer that went away silently: keepalive probes while idle, and an unacknowledged write
-/// after a minute. Also below the 350 s after which a network load balancer forgets a connection.
+/// Finds a peer that went away silently by keepalive probes, also below the 350 s after which a
+/// network load balancer forgets a connection. No TCP_USER_TIMEOUT: it also counts the time in which a
+/// living peer takes nothing, and would cut a client that reads slowly or a server that waits for a
+/// lock.
 pub fn prepare(stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    let socket = SockRef::from(stream);
     let keepalive = TcpKeepalive::new()
         .with_time(Duration::from_secs(30))
         .with_interval(Duration::from_secs(10))
         .with_retries(3);
-    socket.set_tcp_keepalive(&keepalive)?;
-    #[cfg(target_os = "linux")]
-    socket.set_tcp_user_timeout(Some(Duration::from_secs(60)))?;
-    Ok(())
+    SockRef::from(stream).set_tcp_keepalive(&keepalive)
 }

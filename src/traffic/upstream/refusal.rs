@@ -5,6 +5,7 @@ use super::login::LoginError;
 use crate::access::credential::CredentialError;
 use crate::access::policy::Permit;
 use crate::domain::credential::Credential;
+use crate::domain::endpoint::{EndpointKind, EndpointName};
 use crate::domain::reason::CloseReason;
 use crate::error::{Chain, ClientFacing, Refusal, SqlState};
 use crate::platform::aws::policy_document::dbuser_arn;
@@ -153,12 +154,14 @@ fn token_refusal(server: &ServerError, circumstances: &Circumstances<'_>) -> Ref
     )
     .detail(format!("server: {}", server.message));
     let signed_for = format!("the token was signed for {} in {}", target.token, target.region);
-    let foreign = target.endpoint.host.as_ref() != target.token.host;
-    let other_region = target
-        .endpoint
-        .region
-        .as_ref()
-        .is_some_and(|region| *region != target.region);
+    // RDS verifies tokens over its own names only, whatever name or tunnel was dialled.
+    let named = EndpointName::parse(&target.token.host);
+    let foreign = match (named.kind, target.endpoint.kind) {
+        (EndpointKind::Other, _) => true,
+        (_, EndpointKind::Other) => false,
+        _ => named.host != target.endpoint.host,
+    };
+    let other_region = named.region.is_some_and(|region| region != target.region);
     if foreign || other_region {
         return refusal.hint(format!(
             "{signed_for}, but the endpoint is {}: check `token_host` and `region` of the target.",
@@ -174,8 +177,8 @@ fn token_refusal(server: &ServerError, circumstances: &Circumstances<'_>) -> Ref
     match &circumstances.signer {
         Signer::Known(principal) => refusal.hint(format!(
             "AWS accepts dbproxy's credentials, so most likely {principal} is not allowed \
-             rds-db:connect on {arn}. Otherwise: {signed_for}; both must be the database's own \
-             (not a CNAME), and the resource id changes after a restore."
+             rds-db:connect on {arn}. Otherwise: {signed_for}, both of which must be the database's own; \
+             the resource id changes after a restore; and this machine's clock must be right."
         )),
         Signer::Faulty(error) => {
             let cause = error.refusal();

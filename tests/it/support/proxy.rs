@@ -50,6 +50,17 @@ impl Proxy {
 
     /// With the AWS credentials of `user`, further arguments, an admin address and full logging.
     pub fn start_as(sandbox: &Sandbox, user: &str, config: &str, arguments: &[&str]) -> Self {
+        Self::start_with(sandbox, user, config, arguments, &[])
+    }
+
+    /// The same with more environment.
+    pub fn start_with(
+        sandbox: &Sandbox,
+        user: &str,
+        config: &str,
+        arguments: &[&str],
+        more: &[(&str, &str)],
+    ) -> Self {
         let general = "admin = \"127.0.0.1:0\"\nlog_level = \"debug\"\n";
         let path = config_file(sandbox, &format!("{general}{config}"));
         let environment = sandbox.aws_env(user);
@@ -57,6 +68,7 @@ impl Proxy {
             .arg("--config")
             .arg(&path)
             .args(arguments)
+            .envs(more.iter().copied())
             .stderr(Stdio::piped())
             .spawn()
             .expect("the binary runs");
