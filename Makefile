@@ -1,0 +1,57 @@
+# `make help` lists the targets. CI runs `make test` (.ci/run), and nothing that is not here.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help setup build test lint deny docs doc demo sandbox sandbox-down bench
+
+CARGO ?= cargo
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+SANDBOX_DIR ?= $(TARGET)/sandbox
+SANDBOX := python3 tests/sandbox/sandbox.py
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## install what is missing (Debian packages; needs root or sudo)
+	@scripts/setup
+
+build: setup ## the release binary
+	$(CARGO) build --release --locked
+
+lint: setup ## formatting, clippy, shell scripts
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	shellcheck scripts/setup scripts/demo scripts/check-dependencies scripts/check-roots .ci/run
+
+deny: setup ## licences, bans and sources of the dependencies
+	scripts/check-dependencies
+
+test: setup ## everything: lint, dependencies, trust roots, unit and integration tests, the sandbox's own
+	@$(MAKE) --no-print-directory lint deny
+	scripts/check-roots
+	$(CARGO) test --locked
+	$(SANDBOX) up --quiet --dir $(TARGET)/sandbox-probe
+	python3 tests/sandbox/probe.py --dir $(TARGET)/sandbox-probe; probed=$$?; \
+	  $(SANDBOX) down --quiet --dir $(TARGET)/sandbox-probe; exit $$probed
+	@echo "all tests passed"
+
+docs: setup ## write the generated documents anew
+	UPDATE_DOCS=1 $(CARGO) test --locked --test it docs
+
+doc: setup ## the API documentation, with the map in src/lib.rs
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items
+
+demo: build ## the main job before your eyes
+	@scripts/demo
+
+sandbox: build ## start a sandbox and a dbproxy in front of it, in the background
+	$(SANDBOX) up --dir $(SANDBOX_DIR) --dbproxy-bin $(TARGET)/release/dbproxy
+
+sandbox-down: ## stop both
+	$(SANDBOX) down --dir $(SANDBOX_DIR)
+
+bench: build ## compare with a direct connection and with PgBouncer; then the microbenchmarks
+	scripts/setup --bench
+	python3 benches/pgbench.py
+	$(CARGO) bench --locked --bench micro
