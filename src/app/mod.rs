@@ -146,6 +146,20 @@ impl App {
 
     /// Serves until told to stop, then drains.
     pub async fn run(mut self) -> Stopped {
+        self.open();
+        let stopped = self.wait().await;
+        self.drain().await;
+        stopped
+    }
+
+    /// Serves until `ended`, without listening to signals, then drains.
+    pub async fn run_until(mut self, ended: impl Future<Output = ()>) {
+        self.open();
+        ended.await;
+        self.drain().await;
+    }
+
+    fn open(&mut self) {
         for listener in &self.listeners {
             tracing::info!(address = %listener.address(), database_target = %listener.door().target.name, "listening");
         }
@@ -164,9 +178,6 @@ impl App {
             });
         }
         self.started.store(true, Ordering::Release);
-        let stopped = self.wait().await;
-        self.drain().await;
-        stopped
     }
 
     /// Asks the running application to drain and end; as `POST /shutdown` does.

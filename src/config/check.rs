@@ -269,6 +269,7 @@ impl General {
         let log = logs::Config {
             format: root.parsed("log_format").unwrap_or_default(),
             level: root.parsed("log_level").unwrap_or_default(),
+            ..logs::Config::default()
         };
         let (client_tls, client_tls_required) = read_client_tls(root);
         Some(Self {

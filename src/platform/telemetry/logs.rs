@@ -26,10 +26,22 @@ impl FromStr for Format {
 }
 
 /// What is logged.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Config {
     pub format: Format,
     pub level: Level,
+    /// Whether audit records are written.
+    pub audit: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            format: Format::default(),
+            level: Level::default(),
+            audit: true,
+        }
+    }
 }
 
 /// From which severity on.
@@ -65,7 +77,8 @@ pub fn install(config: &Config) {
         Level::Debug => "debug",
     };
     // Libraries are held at `warn`: at `debug` the AWS SDK prints request headers.
-    let filter = EnvFilter::new(format!("warn,dbproxy={ours},audit=info"));
+    let audit = if config.audit { "info" } else { "off" };
+    let filter = EnvFilter::new(format!("warn,dbproxy={ours},audit={audit}"));
     let lines = fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
