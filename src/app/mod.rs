@@ -11,7 +11,6 @@ use crate::access::identity::Local;
 use crate::access::policy::Policy;
 use crate::admin::{Admin, Handles};
 use crate::config::Settings;
-use crate::domain::target::Users;
 use crate::error::Chain;
 use crate::platform::aws::Sdk;
 use crate::platform::clock::Clock;
@@ -264,11 +263,10 @@ fn bind(settings: Settings, identity: Option<&Arc<ServerIdentity>>) -> Result<Ve
 
 fn psql_command(listener: &Listener) -> String {
     let target = &listener.door().target;
-    let user = match &target.users {
-        Users::Listed(users) => users.first().map_or("USER", |user| user.as_str()),
-        Users::Any => "USER",
-    };
-    let database = target.databases.first().map_or("DATABASE", |name| name.as_str());
+    let user = target.proposed_user().map_or("USER", |user| user.as_str());
+    let database = target
+        .proposed_database()
+        .map_or("postgres", |name| name.as_str());
     match listener.address() {
         Address::Tcp(at) => {
             format!(

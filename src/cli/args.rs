@@ -50,7 +50,8 @@ pub struct Serve {
     /// Loopback address for health, metrics and shutdown, or `off`
     #[arg(long, value_name = "ADDRESS", env = "DBPROXY_ADMIN")]
     pub admin: Option<String>,
-    /// Database users allowed on an endpoint given as TARGET [default: any]; repeatable
+    /// Database users allowed on an endpoint given as TARGET [default: those of [defaults], else any];
+    /// repeatable
     #[arg(long, value_name = "USER", env = "DBPROXY_DB_USER", value_delimiter = ',')]
     pub db_user: Vec<String>,
     /// Client connections at a time
@@ -60,13 +61,13 @@ pub struct Serve {
     #[arg(long, value_name = "DURATION", env = "DBPROXY_DRAIN_TIMEOUT")]
     pub drain_timeout: Option<String>,
     /// Certificate chain for TLS towards clients
-    #[arg(long, value_name = "FILE", env = "DBPROXY_TLS_CERT", requires = "tls_key")]
+    #[arg(long, value_name = "FILE", env = "DBPROXY_TLS_CERT")]
     pub tls_cert: Option<PathBuf>,
     /// Private key for TLS towards clients
-    #[arg(long, value_name = "FILE", env = "DBPROXY_TLS_KEY", requires = "tls_cert")]
+    #[arg(long, value_name = "FILE", env = "DBPROXY_TLS_KEY")]
     pub tls_key: Option<PathBuf>,
     /// Refuse clients that do not use TLS
-    #[arg(long, env = "DBPROXY_TLS_REQUIRED", requires = "tls_cert")]
+    #[arg(long, env = "DBPROXY_TLS_REQUIRED")]
     pub tls_required: bool,
     /// How log lines look
     #[arg(long, value_name = "FORMAT", env = "DBPROXY_LOG_FORMAT", value_parser = ["text", "json"])]
@@ -137,10 +138,10 @@ pub struct Connect {
     pub common: Common,
     /// A target of the configuration, or an RDS endpoint host[:port]
     pub target: String,
-    /// Given to the client as PGUSER [default: the first of the target]
+    /// Given to the client as PGUSER [default: default_db_user of the target, else the first it lists]
     #[arg(long, value_name = "USER")]
     pub db_user: Option<String>,
-    /// Given to the client as PGDATABASE [default: the first of the target]
+    /// Given to the client as PGDATABASE [default: default_database of the target, else the first it lists]
     #[arg(long, value_name = "NAME")]
     pub database: Option<String>,
     /// The client and its arguments [default: psql]
@@ -150,14 +151,12 @@ pub struct Connect {
 
 #[derive(Debug, Args)]
 pub struct AdminAddress {
-    /// The admin address of the running dbproxy
-    #[arg(
-        long,
-        value_name = "ADDRESS",
-        env = "DBPROXY_ADMIN",
-        default_value = "127.0.0.1:9091"
-    )]
-    pub admin: String,
+    /// The admin address of the running dbproxy [default: `admin` of its configuration file]
+    #[arg(long, value_name = "ADDRESS", env = "DBPROXY_ADMIN")]
+    pub admin: Option<String>,
+    /// Configuration file [default: ./dbproxy.toml, ~/.config/dbproxy/config.toml, /etc/dbproxy/config.toml]
+    #[arg(long, value_name = "FILE", env = "DBPROXY_CONFIG")]
+    pub config: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -1,14 +1,19 @@
 //! `dbproxy connect TARGET [-- psql …]`: a private socket and a client that ends it.
 
+mod ending;
+
 use super::args::Connect;
 use super::exit::Failure;
 use super::token::one_target;
 use super::{output, runtime};
 use crate::app::App;
 use crate::config::{ListenerSetting, Settings};
-use crate::domain::target::Users;
+use crate::domain::name::{DatabaseName, DbUser};
+use crate::domain::target::Target;
 use crate::platform::telemetry::logs;
 use crate::traffic::listener::Address;
+use ending::{End, Signals};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use tokio::process::Command;
@@ -19,44 +24,62 @@ const PORT: u16 = 5432;
 pub fn run(flags: &Connect) -> Result<ExitCode, Failure> {
     let mut settings = one_target(&flags.common, &flags.target)?;
     let dir = PrivateDir::make()?;
+    make_private(&mut settings, &dir.0);
+    let _logs = logs::install(&settings.log);
+    let mut client = client(flags, &settings, &dir.0);
+    let runtime = runtime()?;
+    let end = runtime.block_on(async {
+        let mut signals = Signals::install().map_err(Failure::usage)?;
+        let app = App::start(settings, runtime.handle().clone())
+            .await
+            .map_err(Failure::usage)?;
+        let mut running = client.spawn().map_err(|error| cannot_run(&client, &error))?;
+        let mut end = None;
+        app.run_until(async { end = Some(signals.or_end_of(&mut running).await) })
+            .await;
+        match end {
+            Some(end) => end.map_err(|error| cannot_run(&client, &error)),
+            // run_until has awaited it.
+            None => Ok(End::Told(1)),
+        }
+    })?;
+    Ok(match end {
+        End::Told(code) => ExitCode::from(code),
+        End::Client(status) => {
+            // A client ended by a signal has no code of its own.
+            let code = status.code().and_then(|code| u8::try_from(code).ok());
+            if !status.success() {
+                output::note(&format!("the client ended with {status}"));
+            }
+            ExitCode::from(code.unwrap_or(1))
+        }
+    })
+}
+
+/// One socket, which only the owner reaches; the terminal belongs to the client. TLS and the admin
+/// address are for others: psql speaks no TLS over a unix socket.
+fn make_private(settings: &mut Settings, dir: &Path) {
     settings.log.level = logs::Level::Error;
+    settings.log.audit = false;
     settings.admin = None;
+    settings.client_tls = None;
+    settings.client_tls_required = false;
     settings.listeners = settings
         .targets
         .iter()
         .map(|target| ListenerSetting {
             address: Address::Unix {
-                dir: dir.0.clone(),
+                dir: dir.to_owned(),
                 port: PORT,
             },
             target: target.name.clone(),
         })
         .collect();
-    let _logs = logs::install(&settings.log);
-    let mut client = client(flags, &settings, &dir.0);
-    let runtime = runtime()?;
-    let status = runtime.block_on(async {
-        let app = App::start(settings, runtime.handle().clone())
-            .await
-            .map_err(Failure::usage)?;
-        let mut status = None;
-        app.run_until(async { status = Some(client.status().await) })
-            .await;
-        let status = status.unwrap_or_else(|| Err(std::io::Error::other("it did not run")));
-        status.map_err(|error| {
-            let name = client.as_std().get_program().to_string_lossy().into_owned();
-            Failure::text(1, format!("cannot run `{name}`: {error}"))
-        })
-    })?;
-    // A client ended by a signal has no code of its own.
-    let code = status
-        .code()
-        .and_then(|code| u8::try_from(code).ok())
-        .unwrap_or(1);
-    if code != 0 {
-        output::note(&format!("the client ended with {status}"));
-    }
-    Ok(ExitCode::from(code))
+}
+
+fn cannot_run(client: &Command, error: &io::Error) -> Failure {
+    let name = client.as_std().get_program().to_string_lossy();
+    Failure::text(1, format!("cannot run `{name}`: {error}"))
 }
 
 fn client(flags: &Connect, settings: &Settings, dir: &Path) -> Command {
@@ -68,17 +91,14 @@ fn client(flags: &Connect, settings: &Settings, dir: &Path) -> Command {
         .env("PGHOST", dir)
         .env("PGPORT", PORT.to_string());
     let target = settings.targets.first();
-    let listed = target.and_then(|target| match &target.users {
-        Users::Listed(users) => users.first().map(ToString::to_string),
-        Users::Any => None,
-    });
-    if let Some(user) = flags.db_user.clone().or(listed) {
+    let user = target.and_then(Target::proposed_user).map(DbUser::as_str);
+    if let Some(user) = flags.db_user.as_deref().or(user) {
         client.env("PGUSER", user);
     }
-    let first = target
-        .and_then(|target| target.databases.first())
-        .map(ToString::to_string);
-    if let Some(database) = flags.database.clone().or(first) {
+    let database = target
+        .and_then(Target::proposed_database)
+        .map(DatabaseName::as_str);
+    if let Some(database) = flags.database.as_deref().or(database) {
         client.env("PGDATABASE", database);
     }
     client

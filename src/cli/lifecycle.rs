@@ -3,7 +3,9 @@
 
 use super::args::{AdminAddress, Healthcheck, Wait};
 use super::exit::Failure;
-use crate::config::values::duration;
+use crate::config::values::{duration, listen_address};
+use crate::config::{admin_address, source};
+use crate::traffic::listener::Address;
 use std::io::{Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::process::ExitCode;
@@ -14,15 +16,13 @@ const POLL: Duration = Duration::from_millis(100);
 
 pub fn wait(flags: &Wait) -> Result<ExitCode, Failure> {
     let limit = duration(&flags.max).map_err(|what| Failure::text(1, format!("--max: {what}")))?;
+    let address = address(&flags.at)?;
     let began = Instant::now();
     loop {
-        match ask(&flags.at.admin, "GET", "/readiness") {
+        match ask(&address, "GET", "/readiness") {
             Ok(()) => return Ok(ExitCode::SUCCESS),
             Err(why) if began.elapsed() >= limit => {
-                let message = format!(
-                    "dbproxy at {} was not ready within {}: {why}",
-                    flags.at.admin, flags.max
-                );
+                let message = format!("dbproxy at {address} was not ready within {}: {why}", flags.max);
                 return Err(Failure::text(1, message));
             }
             Err(_) => std::thread::sleep(POLL),
@@ -40,10 +40,38 @@ pub fn shutdown(at: &AdminAddress) -> Result<ExitCode, Failure> {
 }
 
 fn once(at: &AdminAddress, method: &str, path: &str) -> Result<ExitCode, Failure> {
-    match ask(&at.admin, method, path) {
+    let address = address(at)?;
+    match ask(&address, method, path) {
         Ok(()) => Ok(ExitCode::SUCCESS),
-        Err(why) => Err(Failure::text(1, format!("dbproxy at {}: {why}", at.admin))),
+        Err(why) => Err(Failure::text(1, format!("dbproxy at {address}: {why}"))),
     }
+}
+
+/// The flag, else what the running dbproxy read from its file. The rest of that file is not judged:
+/// it may name files and variables that only the running dbproxy has.
+fn address(at: &AdminAddress) -> Result<String, Failure> {
+    let known = match &at.admin {
+        Some(flag) if flag == "off" => None,
+        Some(flag) => Some(match listen_address(flag) {
+            Ok(Address::Tcp(address)) => address.to_string(),
+            _ => flag.clone(),
+        }),
+        None => {
+            let file = source::read(at.config.as_deref(), &source::process_environment);
+            let table = file.map_err(Failure::usage)?.table;
+            let address = admin_address(table)
+                .map_err(|problems| Failure::text(1, problems.lines().join("; ")))?
+                .filter(|address| address.port() != 0);
+            address.map(|address| address.to_string())
+        }
+    };
+    known.ok_or_else(|| {
+        Failure::text(
+            1,
+            "no admin address is known: give `--admin ADDRESS`, or set `admin` in the configuration file \
+             to an address with a port",
+        )
+    })
 }
 
 /// Any 2xx is a yes; otherwise the body says why not.

@@ -5,7 +5,7 @@ use super::exit::Failure;
 use super::{output, settings};
 use crate::config::Settings;
 use crate::config::check::CommandLine;
-use crate::domain::name::DbUser;
+use crate::domain::name::{DatabaseName, DbUser};
 use crate::domain::target::{Target, Users};
 use std::process::ExitCode;
 
@@ -19,7 +19,7 @@ pub fn run(flags: &Ls) -> Result<ExitCode, Failure> {
                 .iter()
                 .map(|target| row(&settings, target))
                 .collect();
-            output::table(&["TARGET", "ENDPOINT", "LISTEN", "DB USERS"], &rows);
+            output::table(&["TARGET", "ENDPOINT", "LISTEN", "DB USERS", "DATABASES"], &rows);
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -31,6 +31,10 @@ fn row(settings: &Settings, target: &Target) -> Vec<String> {
         target.token.to_string(),
         addresses(settings, target).join(" "),
         users(target).join(" "),
+        match target.databases.as_slice() {
+            [] => "any".to_owned(),
+            _ => databases(target).join(" "),
+        },
     ]
 }
 
@@ -42,6 +46,9 @@ fn json(settings: &Settings) -> serde_json::Value {
             "region": target.region.as_str(),
             "listen": addresses(settings, target),
             "db_users": users(target),
+            "databases": databases(target),
+            "default_db_user": target.default_db_user.as_ref().map(DbUser::as_str),
+            "default_database": target.default_database.as_ref().map(DatabaseName::as_str),
         })
     };
     settings.targets.iter().map(target).collect()
@@ -53,6 +60,11 @@ fn addresses(settings: &Settings, target: &Target) -> Vec<String> {
         .iter()
         .filter(|listener| listener.target == target.name);
     own.map(|listener| listener.address.to_string()).collect()
+}
+
+/// Empty means any.
+fn databases(target: &Target) -> Vec<&str> {
+    target.databases.iter().map(DatabaseName::as_str).collect()
 }
 
 fn users(target: &Target) -> Vec<String> {

@@ -18,7 +18,10 @@ use std::process::ExitCode;
 
 /// Runs one command; the outcome is the exit code.
 pub fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(message) => return output::usage(&message),
+    };
     let outcome = match arguments.command {
         None => serve::run(arguments.serve),
         Some(Command::Token(token)) => token::run(&token),

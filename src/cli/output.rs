@@ -6,6 +6,7 @@ use super::exit::Failure;
 use clap::Command;
 use clap_complete::Shell;
 use std::io::Write as _;
+use std::process::ExitCode;
 
 /// One line of data. A reader that has gone away is no failure.
 pub fn line(text: &str) {
@@ -21,6 +22,16 @@ pub fn problem(failure: &Failure) {
     eprintln!("dbproxy: {}", failure.message);
     if let Some(hint) = &failure.hint {
         eprintln!("hint: {hint}");
+    }
+}
+
+/// Help and version are answers; anything else is a usage error. clap would end with 2, which says
+/// "policy denied" here.
+pub fn usage(message: &clap::Error) -> ExitCode {
+    let _ = message.print();
+    match message.use_stderr() {
+        true => ExitCode::from(1),
+        false => ExitCode::SUCCESS,
     }
 }
 

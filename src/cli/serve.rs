@@ -7,6 +7,7 @@ use crate::app::{App, Stopped};
 use crate::config::check::CommandLine;
 use crate::config::target::AdHoc;
 use crate::platform::telemetry::logs;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use toml::{Table, Value};
 
@@ -43,14 +44,16 @@ fn command_line(flags: Serve) -> CommandLine {
     set("drain_timeout", flags.drain_timeout.map(Value::String));
     set("log_format", flags.log_format.map(Value::String));
     set("log_level", flags.log_level.map(Value::String));
-    if let (Some(cert), Some(key)) = (flags.tls_cert, flags.tls_key) {
-        let path = |path: std::path::PathBuf| Value::String(path.to_string_lossy().into_owned());
-        let table = Table::from_iter([
-            ("cert_file".to_owned(), path(cert)),
-            ("key_file".to_owned(), path(key)),
-            ("required".to_owned(), Value::Boolean(flags.tls_required)),
-        ]);
-        set("client_tls", Some(Value::Table(table)));
+    let path = |path: PathBuf| Value::String(path.to_string_lossy().into_owned());
+    let mut client_tls = Table::new();
+    let mut set_tls = |key: &str, value: Option<Value>| {
+        client_tls.extend(value.map(|value| (key.to_owned(), value)));
+    };
+    set_tls("cert_file", flags.tls_cert.map(path));
+    set_tls("key_file", flags.tls_key.map(path));
+    set_tls("required", flags.tls_required.then_some(Value::Boolean(true)));
+    if !client_tls.is_empty() {
+        set("client_tls", Some(Value::Table(client_tls)));
     }
     CommandLine {
         overrides,

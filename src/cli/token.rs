@@ -66,7 +66,7 @@ fn permit(settings: &Settings, db_user: &str) -> Result<Permit, Failure> {
     let [target] = settings.targets.as_slice() else {
         return Err(Failure::text(1, "no target"));
     };
-    let database = match target.databases.first() {
+    let database = match target.proposed_database() {
         Some(database) => database.clone(),
         None => DatabaseName::new(db_user).map_err(Failure::usage)?,
     };

@@ -34,7 +34,7 @@ pub const TOP: &[Key] = &[
     key(
         "max_clients",
         "1000",
-        "Client connections at a time; a further one is refused with SQLSTATE 53300.",
+        "Client connections at a time, at least 1; a further one is refused with SQLSTATE 53300.",
     ),
     key(
         "workers",
@@ -71,6 +71,7 @@ pub const TOP: &[Key] = &[
     key("log_format", "text", "`text` or `json`; log lines go to stderr."),
     key("log_level", "info", "`error`, `warn`, `info` or `debug`."),
     key("client_tls", "none", "A table: TLS towards clients."),
+    key("defaults", "none", "A table: what targets have in common."),
     key("targets", "none", "A table of targets by name."),
 ];
 
@@ -132,7 +133,7 @@ pub const TARGET: &[Key] = &[
     key(
         "ca_file",
         "shipped",
-        "PEM file of the authorities to trust instead of the shipped RDS (for RDS Proxy: Amazon) roots.",
+        "PEM file of the authorities to trust instead of the shipped RDS (for RDS Proxy: Amazon) roots. Read at start.",
     ),
     key(
         "db_users",
@@ -140,11 +141,42 @@ pub const TARGET: &[Key] = &[
         "Database users that callers may be; `[\"*\"]` means any.",
     ),
     key("databases", "any", "Databases that a client may name."),
+    key(
+        "default_database",
+        "none",
+        "Used when a client names no database. libpq then asks for one named like the user, which counts as none unless `databases` lists it. Must be in `databases` if those are given. `dbproxy connect` and the ready line propose it.",
+    ),
+    key(
+        "default_db_user",
+        "none",
+        "The database user that `dbproxy connect` and the ready line propose; must be in `db_users`.",
+    ),
     key("credential", "iam", "A table: how to log in."),
     key(
         "users",
         "none",
         "A table by db user, each with its own `credential`; these users need not be in `db_users`.",
+    ),
+];
+
+/// Keys of `[defaults]`.
+pub const DEFAULTS: &[Key] = &[
+    key(
+        "region",
+        "none",
+        "AWS region of the databases whose name does not say it.",
+    ),
+    key("account_id", "none", "As in a target."),
+    key("ca_file", "none", "As in a target."),
+    key("port", "none", "As in a target."),
+    key("db_users", "none", "As in a target."),
+    key("databases", "none", "As in a target."),
+    key("default_database", "none", "As in a target."),
+    key("default_db_user", "none", "As in a target."),
+    key(
+        "credential",
+        "none",
+        "As in a target. A target's own `credential` takes the place of the whole table.",
     ),
 ];
 
@@ -212,15 +244,24 @@ pub const ASSUME_ROLE: &[Key] = &[
     ),
 ];
 
-const SECTIONS: [(&str, &[Key]); 5] = [
-    ("Top of the file", TOP),
-    ("`[client_tls]`", CLIENT_TLS),
-    ("`[targets.<name>]`", TARGET),
+/// A table of the configuration: its title, a sentence if the keys do not say all, its keys.
+type Described = (&'static str, &'static str, &'static [Key]);
+
+const SECTIONS: [Described; 6] = [
+    ("Top of the file", "", TOP),
+    ("`[client_tls]`", "", CLIENT_TLS),
+    (
+        "`[defaults]`",
+        "Every target inherits these keys unless it sets them itself; so does an endpoint given as TARGET unless a flag sets them.",
+        DEFAULTS,
+    ),
+    ("`[targets.<name>]`", "", TARGET),
     (
         "`[targets.<name>.credential]` and `[targets.<name>.users.<db user>.credential]`",
+        "",
         CREDENTIAL,
     ),
-    ("`[….credential.assume_role]`", ASSUME_ROLE),
+    ("`[….credential.assume_role]`", "", ASSUME_ROLE),
 ];
 
 /// The default of a key at the top of the file.
@@ -241,11 +282,15 @@ pub fn markdown() -> String {
          which wins over the file. Durations are written `500ms`, `15s`, `2m`, `1h`. All mistakes are \
          reported at once, each with its key, and nothing listens until there are none.\n",
     );
-    for (title, keys) in SECTIONS {
+    for (title, about, keys) in SECTIONS {
+        let about = match about {
+            "" => String::new(),
+            about => format!("{about}\n\n"),
+        };
         // Writing to a String does not fail.
         let _ = write!(
             out,
-            "\n## {title}\n\n| key | default | meaning |\n| --- | --- | --- |\n"
+            "\n## {title}\n\n{about}| key | default | meaning |\n| --- | --- | --- |\n"
         );
         for Key {
             name,

@@ -1,42 +1,15 @@
 //! Takes typed values out of a TOML table and remembers every mistake with its key.
 
+mod problems;
+
+pub use problems::Problems;
+
+use problems::is_near;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 use toml::{Table, Value};
-
-/// All mistakes found, in the order they were found.
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub struct Problems(Vec<String>);
-
-impl Problems {
-    pub fn add(&mut self, key: impl fmt::Display, what: impl fmt::Display) {
-        self.0.push(format!("{key}: {what}"));
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    pub fn lines(&self) -> &[String] {
-        &self.0
-    }
-}
-
-impl fmt::Display for Problems {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.as_slice() {
-            [one] => write!(f, "the configuration has a mistake: {one}"),
-            many => {
-                write!(f, "the configuration has {} mistakes:", many.len())?;
-                many.iter().try_for_each(|line| write!(f, "\n  {line}"))
-            }
-        }
-    }
-}
-
-impl std::error::Error for Problems {}
 
 /// One table of the configuration with its place in it.
 pub struct Section<'p> {
@@ -45,6 +18,8 @@ pub struct Section<'p> {
     pub problems: &'p RefCell<Problems>,
     /// Keys that were asked for; what is left over was misspelt.
     asked: BTreeSet<&'static str>,
+    /// Where a value was written, if not in this table.
+    origins: BTreeMap<String, String>,
 }
 
 impl<'p> Section<'p> {
@@ -54,19 +29,51 @@ impl<'p> Section<'p> {
             table,
             problems,
             asked: BTreeSet::new(),
+            origins: BTreeMap::new(),
         }
     }
 
-    /// The full name of a key, as it would be written in the file.
-    pub fn key(&self, key: &str) -> String {
+    /// Gives a key that this table does not have a value from elsewhere.
+    pub fn fill(&mut self, key: &str, value: Value, origin: impl Into<String>) {
+        if !self.table.contains_key(key) {
+            self.table.insert(key.to_owned(), value);
+            self.origins.insert(key.to_owned(), origin.into());
+        }
+    }
+
+    /// Whether the value of a key comes from `[defaults]`.
+    pub fn inherits(&self, key: &str) -> bool {
+        let origin = self.origins.get(key);
+        origin.is_some_and(|origin| origin.starts_with("defaults."))
+    }
+
+    /// The full name of a key, as it would be written in this table.
+    fn own_key(&self, key: &str) -> String {
         match self.path.as_str() {
             "" => key.to_owned(),
             path => format!("{path}.{key}"),
         }
     }
 
+    /// The full name of a key, as it was written.
+    pub fn key(&self, key: &str) -> String {
+        match self.origins.get(key) {
+            Some(origin) => origin.clone(),
+            None => self.own_key(key),
+        }
+    }
+
     pub fn problem(&self, key: &str, what: impl fmt::Display) {
         self.problems.borrow_mut().add(self.key(key), what);
+    }
+
+    /// A mistake of this table as a whole: a value that is fine elsewhere does not fit here.
+    pub fn misfit(&self, key: &str, what: impl fmt::Display) {
+        let what = match self.origins.get(key) {
+            Some(origin) => format!("{what} (the value is that of {origin})"),
+            None => what.to_string(),
+        };
+        self.problems.borrow_mut().add(self.own_key(key), what);
     }
 
     fn take(&mut self, key: &'static str) -> Option<Value> {
@@ -82,6 +89,15 @@ impl<'p> Section<'p> {
                 None
             }
         }
+    }
+
+    /// A string that must be there; `what` is said when it is not.
+    pub fn required(&mut self, key: &'static str, what: &str) -> Option<String> {
+        self.asked.insert(key);
+        if !self.table.contains_key(key) {
+            self.problem(key, what);
+        }
+        self.string(key)
     }
 
     /// A string that is parsed further.
@@ -127,7 +143,7 @@ impl<'p> Section<'p> {
         }
     }
 
-    /// A list of strings; one string counts as a list of one.
+    /// A list of strings; one string counts as a list of one. Wrong items make no list.
     pub fn strings(&mut self, key: &'static str) -> Option<Vec<String>> {
         let items = match self.take(key)? {
             Value::Array(items) => items,
@@ -140,14 +156,17 @@ impl<'p> Section<'p> {
                 return None;
             }
         };
-        let mut strings = Vec::with_capacity(items.len());
+        let mut strings = Some(Vec::with_capacity(items.len()));
         for item in items {
             match item {
-                Value::String(text) => strings.push(text),
-                other => self.problem(key, format_args!("expected strings, found {}", other.type_str())),
+                Value::String(text) => strings.iter_mut().for_each(|list| list.push(text.clone())),
+                other => {
+                    self.problem(key, format_args!("expected strings, found {}", other.type_str()));
+                    strings = None;
+                }
             }
         }
-        Some(strings)
+        strings
     }
 
     pub fn integers(&mut self, key: &'static str) -> Option<Vec<i64>> {
@@ -193,6 +212,11 @@ impl<'p> Section<'p> {
         sections
     }
 
+    /// The table as it is, without judging its keys.
+    pub fn table(&self) -> &Table {
+        &self.table
+    }
+
     /// A table of free names whose values are strings.
     pub fn into_strings(self) -> BTreeMap<String, String> {
         let mut strings = BTreeMap::new();
@@ -224,56 +248,5 @@ impl<'p> Section<'p> {
     }
 }
 
-/// The same letters in the same order but for one or two.
-fn is_near(known: &str, written: &str) -> bool {
-    let simple = |text: &str| text.replace(['-', '_'], "").to_ascii_lowercase();
-    let (known, written) = (simple(known), simple(written));
-    let same_start = known
-        .chars()
-        .zip(written.chars())
-        .take_while(|(a, b)| a == b)
-        .count();
-    let same_end = known
-        .chars()
-        .rev()
-        .zip(written.chars().rev())
-        .take_while(|(a, b)| a == b)
-        .count();
-    let longest = known.chars().count().max(written.chars().count());
-    same_start.saturating_add(same_end).saturating_add(2) >= longest && longest > 2
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_mistake_is_reported_with_its_key() {
-        let table = r#"
-            admin = 7
-            max_clients = 0
-            lisen = ["5432"]
-            [targets.a]
-            dbusers = []
-        "#;
-        let problems = RefCell::default();
-        let mut section = Section::new("", table.parse().unwrap(), &problems);
-        assert_eq!(section.string("admin"), None);
-        assert_eq!(section.integer("max_clients", 1..=10), None);
-        assert_eq!(section.strings("listen"), None);
-        for (_, mut target) in section.sections("targets") {
-            assert_eq!(target.strings("db_users"), None);
-            target.finish();
-        }
-        section.finish();
-        assert_eq!(
-            problems.into_inner().lines(),
-            [
-                "admin: expected a string, found integer",
-                "max_clients: 0 is not within 1 to 10",
-                "targets.a.dbusers: unknown key; did you mean `db_users`?",
-                "lisen: unknown key; did you mean `listen`?",
-            ]
-        );
-    }
-}
+mod tests;

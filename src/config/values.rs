@@ -2,6 +2,7 @@
 
 use crate::domain::target::HostPort;
 use crate::traffic::listener::Address;
+use rustls::pki_types::ServerName;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -95,9 +96,43 @@ pub fn host_port(text: &str, default_port: u16) -> Result<HostPort, String> {
     })
 }
 
+/// A host without a port; `port_key` is where a port would belong.
+pub fn host(text: &str, port_key: &str) -> Result<String, String> {
+    let legal = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+    if text.contains(':') {
+        return Err(format!("`{text}`: a port belongs in `{port_key}`"));
+    }
+    match !text.is_empty() && text.chars().all(legal) {
+        true => Ok(text.to_ascii_lowercase()),
+        false => Err(format!("`{text}` is not a host")),
+    }
+}
+
+/// A name that a certificate can carry.
+pub fn certificate_name(text: &str) -> Result<String, String> {
+    match ServerName::try_from(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(_) => Err(format!("`{text}` is not a name that a certificate can carry")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn token_hosts_carry_no_port() {
+        assert_eq!(host("Db.Example", "token_port"), Ok("db.example".into()));
+        for wrong in ["", "a b", "db:5432", "a/b", "::1"] {
+            assert!(host(wrong, "token_port").is_err(), "{wrong}");
+        }
+        for right in ["db.example", "10.0.0.1", "db_1.example"] {
+            assert!(certificate_name(right).is_ok(), "{right}");
+        }
+        for wrong in ["", "foo bar", "a..b", "db:5432"] {
+            assert!(certificate_name(wrong).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn durations_have_a_unit() {

@@ -45,12 +45,30 @@ pub struct Target {
     pub users: Users,
     /// Databases a client may name; empty means any.
     pub databases: Vec<DatabaseName>,
+    /// The database of a client that names none.
+    pub default_database: Option<DatabaseName>,
+    /// Whom commands and hints propose; always one that `users` lists.
+    pub default_db_user: Option<DbUser>,
     /// How to log in, unless a db user says otherwise.
     pub credential: CredentialKind,
     pub user_credentials: BTreeMap<DbUser, CredentialKind>,
 }
 
 impl Target {
+    /// Whom a person most likely wants to be, if the target says so.
+    pub fn proposed_user(&self) -> Option<&DbUser> {
+        let first = match &self.users {
+            Users::Listed(users) => users.first(),
+            Users::Any => None,
+        };
+        self.default_db_user.as_ref().or(first)
+    }
+
+    /// The database a person most likely wants, if the target says so.
+    pub fn proposed_database(&self) -> Option<&DatabaseName> {
+        self.default_database.as_ref().or(self.databases.first())
+    }
+
     pub fn credential_for(&self, user: &DbUser) -> &CredentialKind {
         self.user_credentials.get(user).unwrap_or(&self.credential)
     }
@@ -117,6 +135,8 @@ impl CredentialKind {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RoleSettings {
     pub role_arn: String,
+    /// The account that `role_arn` names.
+    pub account_id: Option<String>,
     pub external_id: Option<String>,
     pub session_name: String,
     pub source_identity: Option<String>,

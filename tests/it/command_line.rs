@@ -1,5 +1,8 @@
 //! The commands beside serving, and what a mistake is answered with.
 
+mod connect;
+mod flags;
+
 use crate::support::Sandbox;
 use crate::support::proxy::{config_file, dbproxy};
 use std::process::Output;
@@ -123,39 +126,10 @@ fn ls_lists_what_may_be_reached() {
         table.contains("orders") && table.contains("app_ro app_rw"),
         "{table}"
     );
+    assert!(table.contains("DATABASES") && table.contains("any"), "{table}");
     let json: serde_json::Value =
         serde_json::from_slice(&run(&["ls", "-o", "json", "--config", config]).stdout).unwrap();
     assert_eq!(json[0]["db_users"][1], "app_rw");
-}
-
-#[test]
-fn connect_runs_a_client_on_a_private_socket() {
-    let (sandbox, _turn) = Sandbox::shared();
-    let path = config_file(
-        sandbox,
-        &sandbox.target("orders", "db_users = [\"app_ro\"]\ndatabases = [\"app\"]"),
-    );
-    let connect = |client: &[&str]| {
-        dbproxy(&sandbox.aws_env("dbproxy"))
-            .args(["connect", "orders", "--config", path.to_str().unwrap(), "--"])
-            .args(client)
-            .output()
-            .unwrap()
-    };
-    let output = connect(&["psql", "-XAtc", "select current_user"]);
-    assert_eq!(output.stdout, b"app_ro\n", "{}", text(&output.stderr));
-    let output = connect(&["sh", "-c", "echo $PGHOST; exit 7"]);
-    assert_eq!(output.status.code(), Some(7));
-    assert!(
-        !std::path::Path::new(text(&output.stdout).trim()).exists(),
-        "the socket's directory is gone"
-    );
-    let output = connect(&["no-such-client"]);
-    assert!(
-        text(&output.stderr).contains("cannot run `no-such-client`"),
-        "{}",
-        text(&output.stderr)
-    );
 }
 
 #[test]

@@ -70,9 +70,7 @@ fn the_example_configuration_is_valid() {
 /// Every key that the reader asks for is in the reference, and the other way round.
 #[test]
 fn the_reference_names_every_key() {
-    let sources: String = ["src/config/check.rs", "src/config/target.rs"]
-        .map(|file| std::fs::read_to_string(root().join(file)).unwrap())
-        .concat();
+    let sources = readers(&root().join("src/config"));
     let asked: std::collections::BTreeSet<&str> = [
         "string(",
         "strings(",
@@ -82,10 +80,11 @@ fn the_reference_names_every_key() {
         "section(",
         "sections(",
         "parsed(",
-        "required(&mut section, ",
+        "required(",
+        "read_port(section, ",
+        "read_port(&mut section, ",
         "time(",
         "number(",
-        "file(",
     ]
     .iter()
     .flat_map(|call| {
@@ -96,11 +95,23 @@ fn the_reference_names_every_key() {
     })
     .filter_map(|rest| rest.split('"').next())
     .collect();
-    use dbproxy::config::reference::{ASSUME_ROLE, CLIENT_TLS, CREDENTIAL, TARGET, TOP};
-    let described: std::collections::BTreeSet<&str> = [TOP, CLIENT_TLS, TARGET, CREDENTIAL, ASSUME_ROLE]
-        .concat()
-        .iter()
-        .map(|key| key.name)
-        .collect();
+    use dbproxy::config::reference::{ASSUME_ROLE, CLIENT_TLS, CREDENTIAL, DEFAULTS, TARGET, TOP};
+    let sections = [TOP, CLIENT_TLS, DEFAULTS, TARGET, CREDENTIAL, ASSUME_ROLE];
+    let described: std::collections::BTreeSet<&str> = sections.concat().iter().map(|key| key.name).collect();
     assert_eq!(asked, described);
+}
+
+/// The sources that read the configuration, without their tests.
+fn readers(folder: &std::path::Path) -> String {
+    let mut text = String::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            text.push_str(&readers(&path));
+        } else if path.file_name().unwrap() != "tests.rs" {
+            let source = std::fs::read_to_string(&path).unwrap();
+            text.push_str(source.split("#[cfg(test)]").next().unwrap());
+        }
+    }
+    text
 }

@@ -46,6 +46,23 @@ fn a_star_lists_any_db_user_and_any_database_is_open() {
 }
 
 #[test]
+fn a_client_that_names_no_database_gets_the_default() {
+    let (sandbox, _turn) = Sandbox::shared();
+    let lines = "db_users = [\"app_ro\"]\ndefault_database = \"app\"";
+    let proxy = Proxy::start(sandbox, &sandbox.target("orders", lines));
+    let connection = format!("host=127.0.0.1 port={} user=app_ro", proxy.port());
+    assert_eq!(
+        psql(&connection, &[], "select current_database()").stdout,
+        b"app\n"
+    );
+    let connection = format!("{connection} dbname=postgres");
+    assert_eq!(
+        psql(&connection, &[], "select current_database()").stdout,
+        b"postgres\n"
+    );
+}
+
+#[test]
 fn the_reader_is_reached_by_its_own_name() {
     let (sandbox, _turn) = Sandbox::shared();
     let reader = sandbox

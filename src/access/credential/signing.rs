@@ -50,7 +50,7 @@ fn call(permit: &Permit, role: &RoleSettings) -> Result<AssumeRole, CredentialEr
             .map(|(key, value)| (key.clone(), fill_tag(value)))
             .collect(),
         policy: if role.session_policy {
-            Some(session_policy(permit)?)
+            Some(session_policy(permit, role)?)
         } else {
             None
         },
@@ -59,10 +59,11 @@ fn call(permit: &Permit, role: &RoleSettings) -> Result<AssumeRole, CredentialEr
     })
 }
 
-fn session_policy(permit: &Permit) -> Result<String, CredentialError> {
+fn session_policy(permit: &Permit, role: &RoleSettings) -> Result<String, CredentialError> {
     let (target, user) = (permit.target(), permit.db_user());
     let missing = || CredentialError::NoSessionPolicy { user: user.clone() };
-    let account = target.account_id.as_deref().ok_or_else(missing)?;
+    let account = target.account_id.as_deref().or(role.account_id.as_deref());
+    let account = account.ok_or_else(missing)?;
     let resource_id = target.resource_id.as_deref().ok_or_else(missing)?;
     let arn = dbuser_arn(&target.region, account, resource_id, user);
     connect_policy(&arn, user).ok_or_else(missing)

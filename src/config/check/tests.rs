@@ -189,3 +189,167 @@ fn nothing_to_serve_is_a_mistake() {
     let lines = checked(TWO, command_line).unwrap_err();
     assert_eq!(lines, ["c: no such target; the configuration has a, b"]);
 }
+
+fn named(targets: &[&str]) -> CommandLine {
+    CommandLine {
+        targets: targets.iter().map(ToString::to_string).collect(),
+        ..CommandLine::default()
+    }
+}
+
+const WRITER: &str = "orders.cluster-abcdefghijkl.eu-west-1.rds.amazonaws.com";
+const READER: &str = "orders.cluster-ro-abcdefghijkl.eu-west-1.rds.amazonaws.com";
+
+#[test]
+fn endpoints_with_the_same_first_label_get_names_of_their_own() {
+    let settings = checked("", named(&[WRITER, READER])).unwrap();
+    assert_eq!(
+        addresses(&settings),
+        [
+            "127.0.0.1:5432 orders".to_owned(),
+            format!("127.0.0.1:5433 {READER}")
+        ]
+    );
+    assert_eq!(*settings.targets[1].endpoint.host, *READER);
+    // Also beside a target of the file, served or not.
+    let file = TWO.replace("targets.a", "targets.orders");
+    let settings = checked(&file, named(&[WRITER])).unwrap();
+    assert_eq!(settings.targets[0].name.as_str(), WRITER);
+    let long = format!("orders.{}.eu-west-1.rds.amazonaws.com", "c".repeat(40));
+    let settings = checked(&file, named(&[&long])).unwrap();
+    assert_eq!(settings.targets[0].name.as_str(), "orders-2");
+}
+
+#[test]
+fn the_same_target_twice_is_a_mistake() {
+    let lines = checked("", named(&[WRITER, &format!("{}.:5432", WRITER.to_uppercase())])).unwrap_err();
+    assert_eq!(
+        lines,
+        [format!(
+            "{}.:5432: this target is named twice",
+            WRITER.to_uppercase()
+        )]
+    );
+    assert!(checked("", named(&[WRITER, &format!("{WRITER}:5433")])).is_ok());
+    let lines = checked(TWO, named(&["a", "a"])).unwrap_err();
+    assert_eq!(lines, ["a: this target is named twice"]);
+}
+
+/// A target that exists is not unknown because of a mistake in it.
+#[test]
+fn a_named_target_with_a_mistake_is_not_unknown() {
+    let lines = checked("[targets.a]\ndb_users = [\"x\"]", named(&["a"])).unwrap_err();
+    assert_eq!(
+        lines,
+        ["targets.a.endpoint: is missing: the RDS endpoint name of the database"]
+    );
+}
+
+#[test]
+fn a_region_that_is_none_is_told_as_such() {
+    let with_region = |region: &str, target: &str| {
+        let mut command_line = named(&[target]);
+        command_line.ad_hoc.region = Some(region.into());
+        checked("", command_line)
+    };
+    let lines = with_region("garbage", "db.internal").unwrap_err();
+    assert_eq!(lines, ["--region: `garbage` is not an AWS region"]);
+    assert!(with_region("garbage", WRITER).is_err());
+    let settings = with_region("eu-west-3", "db.internal").unwrap();
+    assert_eq!(settings.targets[0].region.as_str(), "eu-west-3");
+    let lines = checked("", named(&["db.internal"])).unwrap_err();
+    assert!(
+        lines[0].starts_with("db.internal: the name does not say its region"),
+        "{lines:?}"
+    );
+}
+
+#[test]
+fn a_target_without_a_listener_is_a_mistake() {
+    let lines = checked(&format!("listen = []\n{TWO}"), CommandLine::default()).unwrap_err();
+    assert_eq!(lines, ["listen: is empty: nothing could reach the target"]);
+    let file = TWO.replace("[targets.b]", "listen = []\n[targets.b]");
+    let lines = checked(&file, CommandLine::default()).unwrap_err();
+    assert_eq!(
+        lines,
+        ["targets.a.listen: is empty: nothing could reach the target"]
+    );
+    let command_line = CommandLine {
+        listen: vec!["65535".into()],
+        ..CommandLine::default()
+    };
+    let lines = checked(TWO, command_line).unwrap_err();
+    assert_eq!(lines, ["--listen: 127.0.0.1:65535: no port is left for target b"]);
+    let lines = checked(&format!("listen = [5432]\n{TWO}"), CommandLine::default()).unwrap_err();
+    assert_eq!(lines, ["listen: expected strings, found integer"]);
+}
+
+#[test]
+fn nobody_could_connect_to_a_proxy_of_no_clients() {
+    let lines = checked(&format!("max_clients = 0\n{TWO}"), CommandLine::default()).unwrap_err();
+    assert_eq!(lines, ["max_clients: 0 is not within 1 to 1000000"]);
+}
+
+#[test]
+fn flags_are_merged_into_the_tables_of_the_file() {
+    let merge = |file: &str, flags: &str| {
+        let merged = super::merged(file.parse().unwrap(), flags.parse().unwrap());
+        merged.to_string()
+    };
+    let file = "[client_tls]\ncert_file = \"a\"\nkey_file = \"b\"\nrequired = true\n";
+    let flags = "[client_tls]\ncert_file = \"c\"\n";
+    assert_eq!(merge(file, flags), file.replace("\"a\"", "\"c\""));
+    assert_eq!(merge("client_tls = 1\n", flags), "client_tls = 1\n");
+    assert_eq!(merge("", flags), flags);
+    assert_eq!(
+        merge("admin = \"off\"\n", "admin = \"9000\"\n"),
+        "admin = \"9000\"\n"
+    );
+}
+
+#[test]
+fn files_of_client_tls_are_read_before_anything_listens() {
+    let dir = std::env::temp_dir();
+    let (empty, absent) = (dir.join("dbproxy-no-cert.pem"), dir.join("dbproxy-absent.pem"));
+    std::fs::write(&empty, "").unwrap();
+    let tls = |cert: &std::path::Path| {
+        let file = format!(
+            "[client_tls]\ncert_file = \"{}\"\nkey_file = \"{}\"\n{TWO}",
+            cert.display(),
+            absent.display()
+        );
+        checked(&file, CommandLine::default()).unwrap_err()
+    };
+    assert!(
+        tls(&empty)[0].starts_with("client_tls.cert_file: `"),
+        "{:?}",
+        tls(&empty)
+    );
+    let other = dir.join("dbproxy-absent-too.pem");
+    assert!(tls(&other)[0].starts_with("client_tls.cert_file: cannot read"));
+    let lines = checked(
+        &format!("[client_tls]\nrequired = true\n{TWO}"),
+        CommandLine::default(),
+    )
+    .unwrap_err();
+    assert_eq!(
+        lines,
+        [
+            "client_tls.cert_file: is missing; the flag is `--tls-cert`",
+            "client_tls.key_file: is missing; the flag is `--tls-key`",
+        ]
+    );
+}
+
+#[test]
+fn the_admin_address_is_found_in_a_file_that_is_otherwise_wrong() {
+    let address = |file: &str| admin_address(file.parse().unwrap());
+    let shown = |file| address(file).unwrap().map(|address| address.to_string());
+    assert_eq!(
+        shown("admin = \"9091\"\nnope = 1"),
+        Some("127.0.0.1:9091".to_owned())
+    );
+    assert_eq!(shown("admin = \"off\""), None);
+    assert_eq!(shown(""), None);
+    assert_eq!(address("admin = 1").unwrap_err().lines().len(), 1);
+}

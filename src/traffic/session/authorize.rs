@@ -8,6 +8,7 @@ use super::startup::Started;
 use crate::access::policy::Permit;
 use crate::domain::name::{DatabaseName, DbUser, NameError};
 use crate::domain::reason::CloseReason;
+use crate::domain::target::Target;
 use crate::error::{ClientFacing, Refusal, SqlState};
 
 /// Policy said yes.
@@ -46,7 +47,17 @@ fn names(started: &Started) -> Result<(DbUser, DatabaseName), Refusal> {
     let user_name = DbUser::new(user).map_err(|error| bad_name("user", &error))?;
     let database =
         DatabaseName::new(database.unwrap_or(user)).map_err(|error| bad_name("database", &error))?;
-    Ok((user_name, database))
+    Ok((user_name, or_default(&started.door.target, database, user)))
+}
+
+/// libpq asks for a database named like the user when its user names none; unless the target lists
+/// such a database, that counts as naming none.
+fn or_default(target: &Target, asked: DatabaseName, user: &[u8]) -> DatabaseName {
+    let named_none = asked.as_str().as_bytes() == user && !target.databases.contains(&asked);
+    match &target.default_database {
+        Some(default) if named_none => default.clone(),
+        _ => asked,
+    }
 }
 
 fn bad_name(what: &str, error: &NameError) -> Refusal {

@@ -169,6 +169,8 @@ mod tests {
                 trust: TrustRoots::Shipped(RootsKind::Rds),
                 users: Users::Any,
                 databases: Vec::new(),
+                default_database: None,
+                default_db_user: None,
                 credential: CredentialKind::Passthrough,
                 user_credentials: Default::default(),
             }),

@@ -1,0 +1,149 @@
+//! The settings that are not about targets.
+
+use crate::config::reference;
+use crate::config::section::{Problems, Section};
+use crate::config::values::{duration, listen_address};
+use crate::error::Chain;
+use crate::platform::telemetry::logs;
+use crate::platform::tls::TlsError;
+use crate::platform::tls::server::{self, ServerIdentity};
+use crate::traffic::listener::Address;
+use crate::traffic::session;
+use crate::traffic::upstream::dial;
+use std::cell::RefCell;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+use toml::Table;
+
+/// The settings that are not about targets.
+pub struct General {
+    pub admin: Option<SocketAddr>,
+    pub client_tls: Option<server::Config>,
+    pub client_tls_required: bool,
+    pub socket_uids: Vec<u32>,
+    pub max_clients: usize,
+    pub workers: usize,
+    pub logins_per_second: u32,
+    pub drain_timeout: Duration,
+    pub session: session::Config,
+    pub dial: dial::Config,
+    pub log: logs::Config,
+}
+
+impl General {
+    pub fn read(root: &mut Section<'_>) -> Self {
+        let admin = read_admin(root);
+        let mut time = |key: &'static str| {
+            let text = root
+                .string(key)
+                .unwrap_or_else(|| reference::default_of(key).to_owned());
+            root.convert(key, duration(&text)).unwrap_or_default()
+        };
+        let drain_timeout = time("drain_timeout");
+        let session = session::Config {
+            startup_timeout: time("startup_timeout"),
+        };
+        let dial = dial::Config {
+            dial_timeout: time("dial_timeout"),
+            tls_timeout: time("tls_timeout"),
+            login_timeout: time("login_timeout"),
+        };
+        let mut number = |key: &'static str, low: i64, high: i64| {
+            let default = reference::default_of(key).parse().unwrap_or_default();
+            let value = root.integer(key, low..=high).unwrap_or(default);
+            usize::try_from(value).unwrap_or_default()
+        };
+        let max_clients = number("max_clients", 1, 1_000_000);
+        let workers = number("workers", 0, 1_024);
+        let logins_per_second = number("logins_per_second", 0, 100_000);
+        let socket_uids = root.integers("socket_uids").unwrap_or_default();
+        let socket_uids = socket_uids
+            .into_iter()
+            .filter_map(|uid| root.convert("socket_uids", u32::try_from(uid)))
+            .collect();
+        let log = logs::Config {
+            format: root.parsed("log_format").unwrap_or_default(),
+            level: root.parsed("log_level").unwrap_or_default(),
+            ..logs::Config::default()
+        };
+        let (client_tls, client_tls_required) = read_client_tls(root);
+        Self {
+            admin,
+            client_tls,
+            client_tls_required,
+            socket_uids,
+            max_clients,
+            workers,
+            logins_per_second: u32::try_from(logins_per_second).unwrap_or_default(),
+            drain_timeout,
+            session,
+            dial,
+            log,
+        }
+    }
+}
+
+fn read_admin(root: &mut Section<'_>) -> Option<SocketAddr> {
+    let text = root.string("admin")?;
+    if text == "off" {
+        return None;
+    }
+    match root.convert("admin", listen_address(&text))? {
+        Address::Tcp(address) if address.ip().is_loopback() => Some(address),
+        Address::Tcp(address) => {
+            root.problem("admin", format_args!("{address} is not a loopback address"));
+            None
+        }
+        Address::Unix { .. } => {
+            root.problem("admin", "a unix socket is not supported here");
+            None
+        }
+    }
+}
+
+/// The address of a running dbproxy that was started with this file; nothing else of it is judged.
+pub fn admin_address(file: Table) -> Result<Option<SocketAddr>, Problems> {
+    let problems = RefCell::new(Problems::default());
+    let address = read_admin(&mut Section::new("", file, &problems));
+    match problems.into_inner() {
+        none if none.is_empty() => Ok(address),
+        problems => Err(problems),
+    }
+}
+
+fn read_client_tls(root: &mut Section<'_>) -> (Option<server::Config>, bool) {
+    let Some(mut section) = root.section("client_tls") else {
+        return (None, false);
+    };
+    let cert_file = section.required("cert_file", "is missing; the flag is `--tls-cert`");
+    let key_file = section.required("key_file", "is missing; the flag is `--tls-key`");
+    let required = section.boolean("required").unwrap_or(false);
+    let config = cert_file
+        .zip(key_file)
+        .map(|(cert_file, key_file)| server::Config {
+            cert_file: PathBuf::from(cert_file),
+            key_file: PathBuf::from(key_file),
+        });
+    if let Some(config) = &config {
+        judge_client_tls(&section, config);
+    }
+    section.finish();
+    (config, required)
+}
+
+/// The files are read here for their mistakes only; what listens reads them again.
+fn judge_client_tls(section: &Section<'_>, config: &server::Config) {
+    let Err(error) = ServerIdentity::load(config.clone()) else {
+        return;
+    };
+    let key = match &error {
+        TlsError::Read { path, .. } | TlsError::Empty { path, .. } | TlsError::Pem { path, .. }
+            if *path == config.key_file =>
+        {
+            "key_file"
+        }
+        _ => "cert_file",
+    };
+    section.problem(key, Chain(&error));
+}

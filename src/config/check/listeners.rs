@@ -1,0 +1,88 @@
+//! Which address leads to which target.
+
+use super::ListenerSetting;
+use super::choose::Chosen;
+use crate::config::section::{Problems, Section};
+use crate::config::values::{POSTGRES_PORT, listen_address, next_port};
+use crate::domain::target::Target;
+use crate::traffic::listener::Address;
+use std::cell::RefCell;
+
+/// The `listen` of a table.
+pub fn read(section: &mut Section<'_>) -> Option<Vec<String>> {
+    let addresses = section.strings("listen")?;
+    if addresses.is_empty() {
+        section.problem("listen", "is empty: nothing could reach the target");
+    }
+    Some(addresses)
+}
+
+/// Flags before file; a target without addresses of its own gets the next port of the base.
+pub fn assign(
+    chosen: &mut [Chosen],
+    base: Option<Vec<String>>,
+    flags: &[String],
+    problems: &RefCell<Problems>,
+) -> Vec<ListenerSetting> {
+    let parse = |key: &str, texts: &[String]| -> Vec<Address> {
+        let parsed = texts.iter().map(|text| listen_address(text));
+        parsed
+            .filter_map(|result| result.map_err(|e| problems.borrow_mut().add(key, e)).ok())
+            .collect()
+    };
+    let default = vec![POSTGRES_PORT.to_string()];
+    let (key, texts) = match flags {
+        [] => ("listen", base.unwrap_or(default)),
+        flags => ("--listen", flags.to_vec()),
+    };
+    let base = parse(key, &texts);
+    let mut listeners: Vec<ListenerSetting> = Vec::new();
+    let mut step: u16 = 0;
+    for Chosen { target, listen, .. } in chosen {
+        let addresses = match listen.take().filter(|_| flags.is_empty()) {
+            Some(own) => parse(&format!("targets.{}.listen", target.name), &own),
+            None => {
+                let next = base.iter().filter_map(|address| {
+                    let next = next_port(address, step);
+                    if next.is_none() {
+                        let what = format!("{address}: no port is left for target {}", target.name);
+                        problems.borrow_mut().add(key, what);
+                    }
+                    next
+                });
+                let next = next.collect();
+                step = step.saturating_add(1);
+                next
+            }
+        };
+        for address in addresses {
+            judge_address(&address, target, &listeners, problems);
+            listeners.push(ListenerSetting {
+                address,
+                target: target.name.clone(),
+            });
+        }
+    }
+    listeners
+}
+
+fn judge_address(
+    address: &Address,
+    target: &Target,
+    taken: &[ListenerSetting],
+    problems: &RefCell<Problems>,
+) {
+    let key = format!("listen ({})", target.name);
+    if !address.is_local() {
+        let what = format!(
+            "{address} can be reached from other machines, and callers cannot prove who they are yet; \
+             listen on loopback or on a unix socket"
+        );
+        problems.borrow_mut().add(&key, what);
+    }
+    let any_port = matches!(address, Address::Tcp(at) if at.port() == 0);
+    if let Some(other) = taken.iter().find(|other| other.address == *address && !any_port) {
+        let what = format!("{address} is already taken by target {}", other.target);
+        problems.borrow_mut().add(&key, what);
+    }
+}

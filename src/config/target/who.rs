@@ -1,0 +1,74 @@
+//! Which db users and databases a target lists, and which it proposes.
+
+use crate::config::section::Section;
+use crate::domain::name::{DatabaseName, DbUser};
+use crate::domain::target::{CredentialKind, Users};
+use std::collections::BTreeMap;
+
+pub fn read_users(section: &mut Section<'_>) -> Users {
+    let names = section.strings("db_users").unwrap_or_default();
+    if names == ["*"] {
+        return Users::Any;
+    }
+    let listed = names
+        .iter()
+        .filter_map(|name| match name.as_str() {
+            "*" => {
+                section.problem("db_users", "`*` stands alone: it already means any db user");
+                None
+            }
+            name => section.convert("db_users", DbUser::new(name)),
+        })
+        .collect();
+    Users::Listed(listed)
+}
+
+pub fn read_databases(section: &mut Section<'_>) -> Vec<DatabaseName> {
+    let names = section.strings("databases").unwrap_or_default();
+    let names = names.iter();
+    names
+        .filter_map(|name| section.convert("databases", DatabaseName::new(name)))
+        .collect()
+}
+
+pub fn read_default_database(section: &mut Section<'_>) -> Option<DatabaseName> {
+    let name = section.string("default_database")?;
+    section.convert("default_database", DatabaseName::new(name))
+}
+
+pub fn read_default_db_user(section: &mut Section<'_>) -> Option<DbUser> {
+    let name = section.string("default_db_user")?;
+    section.convert("default_db_user", DbUser::new(name))
+}
+
+pub fn judge_user(section: &Section<'_>, users: &Users, default: Option<&DbUser>) {
+    if matches!(users, Users::Listed(list) if list.is_empty()) {
+        section.problem("db_users", "lists nobody; `[\"*\"]` allows any db user");
+    } else if let Some(user) = default.filter(|user| !users.lists(user)) {
+        let what = format_args!("`{user}` is not in `db_users`");
+        section.misfit("default_db_user", what);
+    }
+}
+
+pub fn judge_database(section: &Section<'_>, listed: &[DatabaseName], default: Option<&DatabaseName>) {
+    if let Some(database) = default.filter(|database| !listed.is_empty() && !listed.contains(database)) {
+        let what = format_args!("`{database}` is not in `databases`");
+        section.misfit("default_database", what);
+    }
+}
+
+/// A db user that has a credential of its own is meant to be used.
+pub fn with_own_credentials(users: Users, own: &BTreeMap<DbUser, CredentialKind>) -> Users {
+    match users {
+        Users::Any => Users::Any,
+        Users::Listed(mut listed) => {
+            let missing: Vec<_> = own
+                .keys()
+                .filter(|user| !listed.contains(user))
+                .cloned()
+                .collect();
+            listed.extend(missing);
+            Users::Listed(listed)
+        }
+    }
+}
