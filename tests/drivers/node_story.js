@@ -37,8 +37,10 @@ async function story() {
   assert.strictEqual(await heard, "extra");
 
   const sleeping = client.query("select pg_sleep(60)");
-  setTimeout(() => other.query("select pg_cancel_backend($1)", [pid]), 300);
+  const cancelled = new Promise((resolve) => setTimeout(resolve, 300))
+    .then(() => other.query("select pg_cancel_backend($1)", [pid]));
   await assert.rejects(sleeping, { code: "57014" });
+  await cancelled;
   await other.end();
   await client.end();
 
