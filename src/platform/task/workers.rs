@@ -58,7 +58,8 @@ impl Workers {
         if let Some(worker) = least {
             worker.load.fetch_add(1, Ordering::Relaxed);
             let guard = LoadGuard(worker.load.clone());
-            let tracked = self.tracker.track_future(work);
+            // Boxed here: a task holds a future both as it was handed over and as it runs.
+            let tracked = self.tracker.track_future(Box::pin(work));
             worker.handle.spawn(async move {
                 tracked.await;
                 drop(guard);

@@ -36,6 +36,20 @@ impl FrameWalker {
     }
 
     fn take_head<'a>(&mut self, chunk: &'a [u8], seen: &mut impl FnMut(u8, u8)) -> &'a [u8] {
+        // Nearly always the head is whole.
+        if self.have == 0
+            && let Some((&[tag, l0, l1, l2, l3], rest)) = chunk.split_first_chunk::<5>()
+            && tag != b'Z'
+        {
+            match (u32::from_be_bytes([l0, l1, l2, l3]) as usize).checked_sub(4) {
+                Some(left) => {
+                    self.body_left = left;
+                    seen(tag, 0);
+                }
+                None => self.lost = true,
+            }
+            return rest;
+        }
         let mut rest = chunk;
         while let Some((byte, after)) = rest.split_first() {
             if let Some(slot) = self.head.get_mut(self.have) {

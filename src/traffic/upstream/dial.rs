@@ -22,8 +22,9 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsConnector;
 
-/// A server's byte stream; there is no other kind.
-pub type ServerStream = tokio_rustls::client::TlsStream<TcpStream>;
+/// A server's byte stream; there is no other kind. Boxed: it is passed from state to state, and a
+/// kilobyte large.
+pub type ServerStream = Box<tokio_rustls::client::TlsStream<TcpStream>>;
 
 /// Deadlines of the way to a server.
 #[derive(Debug, Clone, Copy)]
@@ -191,6 +192,7 @@ impl Connector {
         TlsConnector::from(config.clone())
             .connect(name, tcp)
             .await
+            .map(Box::new)
             .map_err(failed)
     }
 }
