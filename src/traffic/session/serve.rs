@@ -5,13 +5,16 @@ use super::connect::{Connected, StartedRest};
 use super::refuse::say_and_close;
 use super::startup::shutting_down;
 use crate::access::audit::Volume;
+use crate::domain::cancel_key::CancelKey;
 use crate::domain::reason::CloseReason;
+use crate::domain::session_id::SessionId;
 use crate::platform::telemetry::metrics::Direction;
 use crate::platform::wire::error::encode_refusal;
 use crate::platform::wire::greeting::encode_backend_key;
-use crate::traffic::relay::{Leftovers, Relay};
+use crate::traffic::relay::{Ending, Leftovers, Relay};
 use crate::traffic::upstream::ServerStream;
 use crate::traffic::upstream::cancel::CancelRoute;
+use crate::traffic::upstream::login::Greeting;
 use bytes::BytesMut;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
@@ -39,7 +42,7 @@ pub async fn serve(shared: &Shared, connected: Connected) -> CloseReason {
     let mut server = login.stream;
     let greeting = login.greeting;
     let pid = greeting.key.as_ref().map(|key| key.pid);
-    let key = greeting.key.and_then(|key| {
+    let key = greeting.key.clone().and_then(|key| {
         shared.cancel_keys.issue(CancelRoute {
             target: permit.target().clone(),
             address: login.address,
@@ -47,18 +50,14 @@ pub async fn serve(shared: &Shared, connected: Connected) -> CloseReason {
         })
     });
 
-    let mut hello = greeting.before_key;
-    if let Some(guard) = &key {
-        encode_backend_key(&guard.key, &mut hello);
-    }
-    hello.extend_from_slice(&greeting.after_key);
+    let ready_status = greeting.ready_status;
+    let mut from_server = hello(greeting, key.as_ref().map(|guard| &guard.key));
+    let greeting_bytes = from_server.len() as u64;
+    from_server.extend_from_slice(&login.leftover);
 
     let listed = shared.registry.list(record.session());
     let _open = shared.metrics.session_open();
     record.connected(pid, began.elapsed());
-    let mut from_server = hello;
-    let greeting_bytes = from_server.len() as u64;
-    from_server.extend_from_slice(&login.leftover);
     let leftovers = Leftovers {
         from_client,
         from_server,
@@ -67,7 +66,7 @@ pub async fn serve(shared: &Shared, connected: Connected) -> CloseReason {
         &mut client,
         &mut server,
         leftovers,
-        greeting.ready_status,
+        ready_status,
         listed.control.clone(),
     );
     let ending = relay.run().await;
@@ -81,18 +80,33 @@ pub async fn serve(shared: &Shared, connected: Connected) -> CloseReason {
     };
     shared.metrics.relayed(Direction::ToServer, volume.to_server);
     shared.metrics.relayed(Direction::ToClient, volume.to_client);
-    let mut last_words = BytesMut::new();
-    if ending.reason == CloseReason::Shutdown && ending.client_can_be_told {
-        encode_refusal(&shutting_down(), record.session(), &mut last_words);
-    }
+    let last_words = last_words(&ending, record.session());
     // Boxed: room for the goodbyes is not carried through the session's life.
     Box::pin(async {
-        say_goodbye(server).await;
-        say_and_close(client, &last_words).await;
+        tokio::join!(say_goodbye(server), say_and_close(client, &last_words));
     })
     .await;
     record.closed(ending.reason, volume);
     ending.reason
+}
+
+/// What the client reads first: the server's own greeting, with the key that dbproxy issued.
+fn hello(greeting: Greeting, key: Option<&CancelKey>) -> BytesMut {
+    let mut hello = greeting.before_key;
+    if let Some(key) = key {
+        encode_backend_key(key, &mut hello);
+    }
+    hello.extend_from_slice(&greeting.after_key);
+    hello
+}
+
+/// What the client reads last, when it was dbproxy that ended the session.
+fn last_words(ending: &Ending, session: SessionId) -> BytesMut {
+    let mut words = BytesMut::new();
+    if ending.reason == CloseReason::Shutdown && ending.client_can_be_told {
+        encode_refusal(&shutting_down(), session, &mut words);
+    }
+    words
 }
 
 /// The server frees its slot at once instead of when it notices.
