@@ -32,7 +32,7 @@ test: setup ## everything: lint, dependencies, trust roots, unit and integration
 	scripts/check-roots
 	$(CARGO) test --locked
 	$(SANDBOX) up --quiet --dir $(TARGET)/sandbox-probe
-	python3 tests/sandbox/probe.py --dir $(TARGET)/sandbox-probe; probed=$$?; \
+	probed=0; python3 tests/sandbox/probe.py --dir $(TARGET)/sandbox-probe || probed=$$?; \
 	  $(SANDBOX) down --quiet --dir $(TARGET)/sandbox-probe; exit $$probed
 	@echo "all tests passed"
 

@@ -1,5 +1,6 @@
 //! The one place where the parts meet: builds everything once, runs it, reloads, drains.
 
+pub mod doctor;
 mod signals;
 
 pub use signals::Stopped;
@@ -245,6 +246,7 @@ fn check_file_limit(max_clients: usize) {
 
 fn bind(settings: Settings, identity: Option<&Arc<ServerIdentity>>) -> Result<Vec<Listener>, BindError> {
     let tls_required = settings.client_tls_required;
+    let shared_socket = !settings.socket_uids.is_empty();
     let catalog = Catalog::new(settings.targets);
     let mut listeners = Vec::with_capacity(settings.listeners.len());
     for setting in settings.listeners {
@@ -254,6 +256,7 @@ fn bind(settings: Settings, identity: Option<&Arc<ServerIdentity>>) -> Result<Ve
                 target: target.clone(),
                 tls: identity.cloned(),
                 tls_required,
+                shared_socket,
             });
             listeners.push(Listener::bind(setting.address, door)?);
         }

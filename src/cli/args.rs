@@ -87,6 +87,8 @@ pub struct Serve {
 pub enum Command {
     /// Print an auth token for a database user
     Token(Token),
+    /// Walk the chain to a database link by link; say which one breaks and what mends it
+    Doctor(Doctor),
     /// List the databases and the database users you may be on each
     Ls(Ls),
     /// Run a client on a private listener that ends with it
@@ -120,6 +122,22 @@ pub struct Token {
     #[arg(long, value_name = "USER")]
     pub db_user: String,
     /// `json` adds the expiry
+    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    pub output: Format,
+}
+
+#[derive(Debug, Args)]
+pub struct Doctor {
+    #[command(flatten)]
+    pub common: Common,
+    /// A target of the configuration, or an RDS endpoint host[:port]
+    pub target: String,
+    /// The database user to log in as [default: the target's]
+    #[arg(long, value_name = "USER")]
+    pub db_user: Option<String>,
+    /// The database to log in to [default: the target's]
+    #[arg(long, value_name = "NAME")]
+    pub database: Option<String>,
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
     pub output: Format,
 }

@@ -2,6 +2,7 @@
 
 pub mod args;
 mod connect;
+mod doctor;
 pub mod exit;
 mod lifecycle;
 mod ls;
@@ -25,6 +26,7 @@ pub fn main() -> ExitCode {
     let outcome = match arguments.command {
         None => serve::run(arguments.serve),
         Some(Command::Token(token)) => token::run(&token),
+        Some(Command::Doctor(doctor)) => doctor::run(&doctor),
         Some(Command::Ls(ls)) => ls::run(&ls),
         Some(Command::Connect(connect)) => connect::run(&connect),
         Some(Command::Wait(wait)) => lifecycle::wait(&wait),

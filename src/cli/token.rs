@@ -21,7 +21,7 @@ use std::sync::Arc;
 pub fn run(flags: &Token) -> Result<ExitCode, Failure> {
     let settings = one_target(&flags.common, &flags.target)?;
     let _logs = logs::install(&settings.log);
-    let permit = permit(&settings, &flags.db_user)?;
+    let permit = permit(&settings, &flags.db_user, None)?;
     let runtime = runtime()?;
     let background = Background::new(runtime.handle().clone());
     let (credential, _) = runtime.block_on(async {
@@ -60,15 +60,16 @@ pub fn one_target(common: &Common, target: &str) -> Result<Settings, Failure> {
     settings(common, command_line)
 }
 
-/// A token on the command line takes the same decision as a connection.
-fn permit(settings: &Settings, db_user: &str) -> Result<Permit, Failure> {
+/// A command takes the same decision as a connection. Without a database named it is the target's, or
+/// the one that every server has.
+pub fn permit(settings: &Settings, db_user: &str, database: Option<&str>) -> Result<Permit, Failure> {
     let user = DbUser::new(db_user).map_err(Failure::usage)?;
     let [target] = settings.targets.as_slice() else {
         return Err(Failure::text(1, "no target"));
     };
-    let database = match target.proposed_database() {
-        Some(database) => database.clone(),
-        None => DatabaseName::new(db_user).map_err(Failure::usage)?,
+    let database = match (database, target.proposed_database()) {
+        (None, Some(proposed)) => proposed.clone(),
+        (named, _) => DatabaseName::new(named.unwrap_or("postgres")).map_err(Failure::usage)?,
     };
     let caller = Caller::Local { uid: None };
     let target = Arc::new(target.clone());

@@ -66,7 +66,7 @@ pub const TOP: &[Key] = &[
     key(
         "socket_uids",
         "[]",
-        "User ids that may use unix-socket listeners, besides the one dbproxy runs as.",
+        "User ids that may use unix-socket listeners, besides the one dbproxy runs as. The socket is then open to all by its mode, and the peer's uid decides; its directory must let them in.",
     ),
     key("log_format", "text", "`text` or `json`; log lines go to stderr."),
     key("log_level", "info", "`error`, `warn`, `info` or `debug`."),

@@ -118,6 +118,11 @@ pub enum CredentialKind {
 }
 
 impl CredentialKind {
+    /// Whether AWS is asked for it.
+    pub fn uses_aws(&self) -> bool {
+        matches!(self, Self::Iam { .. } | Self::SecretsManager { .. })
+    }
+
     /// For logs, audit and `ls`.
     pub fn as_str(&self) -> &'static str {
         match self {

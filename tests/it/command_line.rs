@@ -113,6 +113,47 @@ fn a_printed_token_logs_in() {
     );
 }
 
+/// Tokens are signed once more by an implementation that nobody here wrote.
+#[test]
+fn botocore_signs_the_same_token() {
+    let (sandbox, _turn) = Sandbox::shared();
+    let (host, port) = (
+        sandbox.text("/cluster/writer/host"),
+        sandbox.text("/cluster/writer/port"),
+    );
+    let users = ["app_ro", "jane.doe@corp/ops+1 ~_-é", "a&b=c#d%20\"x\""];
+    let listed = users.map(|user| format!("{user:?}")).join(", ");
+    let path = config_file(
+        sandbox,
+        &sandbox.target("orders", &format!("db_users = [{listed}]")),
+    );
+    let environment = sandbox.aws_env("dbproxy");
+    for user in users {
+        let token = dbproxy(&environment)
+            .args(["token", "orders", "--db-user", user, "--config"])
+            .arg(&path)
+            .output()
+            .unwrap();
+        assert!(token.status.success(), "{}", text(&token.stderr));
+        let mut judge = std::process::Command::new(crate::drivers::python())
+            .arg(crate::support::sandbox::root().join("tests/drivers/token_judge.py"))
+            .args([&host, &port, "us-east-1", user])
+            .envs(environment.iter().map(|(name, value)| (name, value)))
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        std::io::Write::write_all(&mut judge.stdin.take().unwrap(), &token.stdout).unwrap();
+        let verdict = judge.wait_with_output().unwrap();
+        assert!(
+            text(&verdict.stdout).contains("all steps passed"),
+            "{user}: {}",
+            text(&verdict.stderr)
+        );
+    }
+}
+
 #[test]
 fn ls_lists_what_may_be_reached() {
     let (sandbox, _turn) = Sandbox::shared();

@@ -18,6 +18,11 @@ fn target_dir() -> PathBuf {
     std::env::var("CARGO_TARGET_DIR").map_or_else(|_| root().join("target"), PathBuf::from)
 }
 
+/// The interpreter of the sandbox, which has the drivers and botocore.
+pub fn python() -> PathBuf {
+    target_dir().join("sandbox-venv/bin/python")
+}
+
 fn told(output: &Output) -> String {
     format!(
         "{}\n{}",

@@ -308,6 +308,23 @@ fn bulk_data_passes_unchanged() {
     assert_eq!(text.trim(), direct, "{}", String::from_utf8_lossy(&output.stderr));
 }
 
+/// 200 MB in one result, with bounded memory.
+#[test]
+fn a_result_of_200_megabytes_passes() {
+    let (sandbox, _turn) = Sandbox::shared();
+    let proxy = Proxy::start(sandbox, &sandbox.target("orders", IAM_USERS));
+    let output = proxy.psql(
+        "app_ro",
+        "select repeat('x', 999) from generate_series(1, 200000)",
+    );
+    assert!(output.status.success());
+    assert_eq!(output.stdout.len(), 200_000_000);
+    // Only root may look into a process that hides its memory.
+    if let Some(peak) = proxy.peak_memory_kib() {
+        assert!(peak < 100_000, "{peak} KiB");
+    }
+}
+
 /// A client that shuts its writing side still receives all it asked for.
 #[test]
 fn half_close_loses_nothing() {

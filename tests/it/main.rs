@@ -18,6 +18,7 @@ mod cancel;
 mod command_line;
 mod credentials;
 mod docs;
+mod doctor;
 mod drivers;
 mod lifecycle;
 mod login;

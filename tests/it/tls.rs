@@ -59,7 +59,7 @@ fn required_tls_is_about_tcp() {
         sandbox,
         &format!("{target}{}", client_tls(sandbox, "required = true")),
     );
-    let connection = format!("host={} user=app_ro dbname=app", dir.display());
+    let connection = format!("host={} port=5432 user=app_ro dbname=app", dir.display());
     assert_eq!(psql(&connection, &[], "select 1").stdout, b"1\n");
     drop(proxy);
     let _ = fs::remove_dir_all(dir);

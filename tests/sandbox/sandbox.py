@@ -902,7 +902,8 @@ def environment_file(state, directory, binary=None):
     if binary:
         values["DBPROXY_BIN"] = str(binary)
     quote = "'\\''"
-    return "".join(f"export {name}='{value.replace(chr(39), quote)}'\n" for name, value in values.items())
+    # A stale session token or a profile of the user's shell would not fit the keys below.
+    return "unset AWS_SESSION_TOKEN AWS_SECURITY_TOKEN AWS_PROFILE AWS_DEFAULT_PROFILE\n" + "".join(f"export {name}='{value.replace(chr(39), quote)}'\n" for name, value in values.items())
 
 
 def dbproxy_toml(state):
@@ -921,6 +922,7 @@ resource_id = {q(cluster['resource_id'])}
 account_id = {q(ACCOUNT_A)}
 ca_file = {q(state['ca']['bundle'])}
 db_users = {q(users)}
+default_database = {q(DATABASE)}
 {extra}"""
 
     passwords = f"""

@@ -13,6 +13,7 @@ pub use error::CredentialError;
 
 use crate::access::policy::Permit;
 use crate::domain::credential::{AuthToken, Credential, Freshness};
+use crate::domain::endpoint::Region;
 use crate::domain::secret::Secret;
 use crate::domain::target::CredentialKind;
 use crate::platform::aws::sign::{TokenScope, auth_token};
@@ -50,7 +51,7 @@ struct TokenKey {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct SecretKey {
     secret_id: String,
-    region: crate::domain::endpoint::Region,
+    region: Region,
 }
 
 /// A token, and whether the credentials that signed it were fetched for it. A token that is new but
@@ -158,11 +159,20 @@ impl Credentials {
         self.signing.forget_all();
     }
 
+    /// Whose credentials the default chain gives, asked of AWS.
+    pub async fn default_identity(&self, region: &Region) -> Result<String, CredentialError> {
+        self.identity(&SigningSource::DefaultChain, region).await
+    }
+
     /// Whose credentials signed the token, asked of AWS; for the hint of a refused login.
     pub async fn signer(&self, permit: &Permit) -> Result<String, CredentialError> {
-        let source = signing::source(permit)?;
-        let (credentials, _) = self.signing.get(&source).await?;
-        let (sdk, region) = (self.sdk.clone(), permit.target().region.clone());
+        self.identity(&signing::source(permit)?, &permit.target().region)
+            .await
+    }
+
+    async fn identity(&self, source: &SigningSource, region: &Region) -> Result<String, CredentialError> {
+        let (credentials, _) = self.signing.get(source).await?;
+        let (sdk, region) = (self.sdk.clone(), region.clone());
         let answer = self
             .background
             .run(async move { sdk.caller_identity(credentials, &region).await })

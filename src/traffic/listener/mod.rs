@@ -108,7 +108,7 @@ impl Listener {
     pub fn bind(address: Address, door: Arc<Door>) -> Result<Self, BindError> {
         let bound = match &address {
             Address::Tcp(address) => bind_tcp(*address).map(Bound::Tcp),
-            Address::Unix { dir, port } => BoundSocket::bind(dir, *port).map(Bound::Unix),
+            Address::Unix { dir, port } => BoundSocket::bind(dir, *port, door.shared_socket).map(Bound::Unix),
         };
         match bound {
             Ok(Bound::Tcp(listener)) => Ok(Self {

@@ -17,9 +17,9 @@ pub struct BoundSocket {
 }
 
 impl BoundSocket {
-    /// Makes the directory (mode 0700) if it is missing. A socket left behind by a process that is
+    /// `shared` lets other users in; they need search permission on the directory too. Makes the directory (mode 0700) if it is missing. A socket left behind by a process that is
     /// gone is replaced, one that is in use is not.
-    pub fn bind(dir: &Path, port: u16) -> io::Result<Self> {
+    pub fn bind(dir: &Path, port: u16, shared: bool) -> io::Result<Self> {
         let path = dir.join(format!(".s.PGSQL.{port}"));
         let length = path.as_os_str().len();
         if length > PATH_BYTES_MAX {
@@ -45,7 +45,9 @@ impl BoundSocket {
         // Between bind and chmod the directory's own mode protects the socket, and so does the
         // check of the peer's uid.
         let listener = UnixListener::bind(&path)?;
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
+        // With further uids permitted the kernel must let them in; who they are is checked at accept.
+        let mode = if shared { 0o666 } else { 0o600 };
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode))?;
         Ok(Self { listener, path })
     }
 
@@ -73,11 +75,11 @@ mod tests {
     #[tokio::test]
     async fn a_socket_is_for_its_owner_and_goes_with_its_listener() {
         let dir = dir("unix");
-        let socket = BoundSocket::bind(&dir, 5432).unwrap();
+        let socket = BoundSocket::bind(&dir, 5432, false).unwrap();
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(&dir), 0o700);
         assert_eq!(mode(&socket.path), 0o600);
-        let again = BoundSocket::bind(&dir, 5432).unwrap_err();
+        let again = BoundSocket::bind(&dir, 5432, false).unwrap_err();
         assert_eq!(again.kind(), io::ErrorKind::AddrInUse);
         let path = socket.path.clone();
         drop(socket);
@@ -90,13 +92,13 @@ mod tests {
         let dir = dir("stale");
         fs::create_dir_all(&dir).unwrap();
         drop(std::os::unix::net::UnixListener::bind(dir.join(".s.PGSQL.1")).unwrap());
-        assert!(BoundSocket::bind(&dir, 1).is_ok());
+        assert!(BoundSocket::bind(&dir, 1, true).is_ok());
         fs::remove_dir_all(dir).unwrap();
     }
 
     #[test]
     fn a_path_that_does_not_fit_is_refused_with_its_length() {
-        let error = BoundSocket::bind(Path::new(&"/x".repeat(60)), 5432).unwrap_err();
+        let error = BoundSocket::bind(Path::new(&"/x".repeat(60)), 5432, false).unwrap_err();
         assert!(error.to_string().contains("134 bytes"), "{error}");
     }
 }

@@ -66,6 +66,8 @@ pub struct Door {
     pub tls: Option<Arc<ServerIdentity>>,
     /// Refuse clients that do not ask for TLS.
     pub tls_required: bool,
+    /// A unix socket that other users may reach.
+    pub shared_socket: bool,
 }
 
 /// A connection that was just accepted.

@@ -86,6 +86,8 @@ impl Proxy {
         });
         let secrets = vec![
             "X-Amz-Signature".to_owned(),
+            "X-Amz-Security-Token".to_owned(),
+            sandbox.text("/passwords/sandbox_admin"),
             sandbox.text("/aws/dbproxy/secret_access_key"),
             sandbox.text("/aws/broker/secret_access_key"),
             sandbox.text("/passwords/app_password"),
@@ -211,6 +213,13 @@ impl Proxy {
         assert!(sent.success());
     }
 
+    /// The most memory the process has used.
+    pub fn peak_memory_kib(&self) -> Option<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
+        let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+        line.split_whitespace().nth(1)?.parse().ok()
+    }
+
     pub fn wait_for_exit(&mut self) -> ExitStatus {
         let began = Instant::now();
         loop {
@@ -252,9 +261,13 @@ impl Proxy {
 /// Every test ends with a look for secrets in everything dbproxy has written.
 impl Drop for Proxy {
     fn drop(&mut self) {
+        let metrics = match self.child.try_wait() {
+            Ok(None) if !std::thread::panicking() => self.admin_request("GET", "/metrics", "").1,
+            _ => String::new(),
+        };
         let _ = self.child.kill();
         let _ = self.child.wait();
-        let log = self.log();
+        let log = self.log() + &metrics;
         if std::thread::panicking() {
             eprintln!("--- log of dbproxy ---\n{log}");
             return;
@@ -269,7 +282,7 @@ impl Drop for Proxy {
 
 /// Runs psql; `environment` adds PGPASSWORD and the like.
 pub fn psql(connection: &str, environment: &[(&str, &str)], sql: &str) -> Output {
-    Command::new("psql")
+    let output = Command::new("psql")
         .env_clear()
         .env("PATH", std::env::var("PATH").unwrap_or_default())
         .env("PGCONNECT_TIMEOUT", "30")
@@ -287,5 +300,8 @@ pub fn psql(connection: &str, environment: &[(&str, &str)], sql: &str) -> Output
         ])
         .stdin(Stdio::null())
         .output()
-        .expect("psql runs")
+        .expect("psql runs");
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(!told.contains("X-Amz-S"), "a client was told a secret: {told}");
+    output
 }
