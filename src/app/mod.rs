@@ -3,7 +3,7 @@
 pub mod doctor;
 mod signals;
 
-pub use signals::Stopped;
+pub use signals::{Signals, Stopped};
 
 use crate::access::catalog::Catalog;
 use crate::access::credential::Credentials;
@@ -27,7 +27,6 @@ use crate::traffic::session::cancel::CancelKeys;
 use crate::traffic::session::registry::Registry;
 use crate::traffic::session::{Door, Shared};
 use crate::traffic::upstream::Connector;
-use signals::Signals;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -53,8 +52,6 @@ pub enum StartError {
     Bind(#[from] BindError),
     #[error("cannot listen on the admin address {0}")]
     Admin(SocketAddr, #[source] std::io::Error),
-    #[error("signals cannot be handled")]
-    Signals(#[source] std::io::Error),
 }
 
 /// Everything built and bound; nothing accepted yet.
@@ -147,12 +144,11 @@ impl App {
     }
 
     /// Serves until a signal or `POST /shutdown` says stop, then drains.
-    pub async fn run(mut self) -> Result<Stopped, StartError> {
-        let mut signals = Signals::install().map_err(StartError::Signals)?;
+    pub async fn run(mut self, mut signals: Signals) -> Stopped {
         self.open();
         let stopped = self.wait(&mut signals).await;
         self.drain(signals.second_stop()).await;
-        Ok(stopped)
+        stopped
     }
 
     /// Serves until `ended` resolves, then drains. Signals are the caller's affair.

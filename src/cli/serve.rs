@@ -3,7 +3,7 @@
 use super::args::Serve;
 use super::exit::Failure;
 use super::{output, runtime, settings};
-use crate::app::{App, Stopped};
+use crate::app::{App, Signals, Stopped};
 use crate::config::check::CommandLine;
 use crate::config::target::AdHoc;
 use crate::platform::telemetry::logs;
@@ -17,13 +17,15 @@ pub fn run(flags: Serve) -> Result<ExitCode, Failure> {
     let _logs = logs::install(&settings.log);
     let runtime = runtime()?;
     let stopped = runtime.block_on(async {
+        // Before the ready line: whoever reads it may send a signal at once.
+        let signals = Signals::install().map_err(Failure::usage)?;
         let app = App::start(settings, runtime.handle().clone())
             .await
             .map_err(Failure::usage)?;
         for command in app.psql_commands() {
             output::note(&format!("ready for new connections: {command}"));
         }
-        app.run().await.map_err(Failure::usage)
+        Ok::<_, Failure>(app.run(signals).await)
     })?;
     Ok(match stopped {
         Stopped::Asked => ExitCode::SUCCESS,

@@ -46,6 +46,7 @@ pub fn read(
     let ca_file = read_ca_file(&mut section);
     let resource_id = section.string("resource_id");
     let account_id = section.string("account_id");
+    server::judge_ids(&section, resource_id.as_deref(), account_id.as_deref());
     let around = Surroundings {
         target: Some(name),
         resource_id: resource_id.as_deref(),

@@ -14,7 +14,6 @@ pub enum CloseReason {
     Shutdown,
     PolicyDenied,
     NotIdentified,
-    UnknownTarget,
     TooManyConnections,
     // faults of the client's side
     ClientLost,
@@ -32,7 +31,7 @@ pub enum CloseReason {
 }
 
 impl CloseReason {
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 19] = [
         Self::ClientClosed,
         Self::ServerClosed,
         Self::CancelRequest,
@@ -40,7 +39,6 @@ impl CloseReason {
         Self::Shutdown,
         Self::PolicyDenied,
         Self::NotIdentified,
-        Self::UnknownTarget,
         Self::TooManyConnections,
         Self::ClientLost,
         Self::ClientTls,
@@ -64,7 +62,6 @@ impl CloseReason {
             Self::Shutdown => "shutdown",
             Self::PolicyDenied => "policy_denied",
             Self::NotIdentified => "not_identified",
-            Self::UnknownTarget => "unknown_target",
             Self::TooManyConnections => "too_many_connections",
             Self::ClientLost => "client_lost",
             Self::ClientTls => "client_tls",

@@ -62,13 +62,13 @@ fn flags_win_over_addresses_of_the_file() {
 #[test]
 fn an_endpoint_on_the_command_line_needs_no_configuration() {
     let command_line = CommandLine {
-        targets: vec!["orders.abc.us-gov-west-1.rds.amazonaws.com:5433".into()],
+        targets: vec!["orders.abc.rds.cn-north-1.amazonaws.com.cn:5433".into()],
         ..CommandLine::default()
     };
     let settings = checked("", command_line).unwrap();
     let target = &settings.targets[0];
     assert_eq!(target.name.as_str(), "orders");
-    assert_eq!(target.region.as_str(), "us-gov-west-1");
+    assert_eq!(target.region.as_str(), "cn-north-1");
     assert_eq!(target.dial.port, 5433);
     assert_eq!(target.users, Users::Any);
 }
@@ -310,7 +310,10 @@ fn flags_are_merged_into_the_tables_of_the_file() {
 #[test]
 fn files_of_client_tls_are_read_before_anything_listens() {
     let dir = std::env::temp_dir();
-    let (empty, absent) = (dir.join("dbproxy-no-cert.pem"), dir.join("dbproxy-absent.pem"));
+    let (empty, absent) = (
+        dir.join(format!("dbproxy-no-cert-{}.pem", std::process::id())),
+        dir.join("dbproxy-absent.pem"),
+    );
     std::fs::write(&empty, "").unwrap();
     let tls = |cert: &std::path::Path| {
         let file = format!(
@@ -352,4 +355,35 @@ fn the_admin_address_is_found_in_a_file_that_is_otherwise_wrong() {
     assert_eq!(shown("admin = \"off\""), None);
     assert_eq!(shown(""), None);
     assert_eq!(address("admin = 1").unwrap_err().lines().len(), 1);
+}
+
+#[test]
+fn ids_durations_and_placeholders_that_cannot_be_right_are_mistakes() {
+    let file = r#"
+        [targets.a]
+        endpoint = "a.abc.us-east-1.rds.amazonaws.com"
+        resource_id = "nope"
+        account_id = "12"
+        db_users = ["app"]
+        [targets.a.credential.assume_role]
+        role_arn = "arn:aws:iam::111122223333:role/dbproxy"
+        duration = "5s"
+        tags = { who = "{nobody}" }
+        [targets.b]
+        endpoint = "b.abc.us-gov-west-1.rds.amazonaws.com"
+        db_users = ["app"]
+    "#;
+    let lines = checked(file, CommandLine::default()).unwrap_err();
+    for expected in [
+        "targets.a.resource_id: begins with",
+        "targets.a.account_id: is not the 12 digits",
+        "targets.a.credential.assume_role.duration: a role's session lives 15m to 12h",
+        "targets.a.credential.assume_role.tags: `{nobody}` may hold",
+        "targets.b.ca_file: is missing: the shipped roots do not include this region's",
+    ] {
+        assert!(
+            lines.iter().any(|l| l.starts_with(expected)),
+            "{expected}\n{lines:#?}"
+        );
+    }
 }

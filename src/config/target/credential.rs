@@ -88,7 +88,7 @@ fn read_role(mut section: Section<'_>, around: Surroundings<'_>) -> Option<RoleS
         .unwrap_or_else(|| "dbproxy".to_owned());
     let source_identity = section.string("source_identity");
     let duration = match section.string("duration") {
-        Some(text) => section.convert("duration", duration(&text)),
+        Some(text) => section.convert("duration", duration(&text).and_then(within_sts_limits)),
         None => Some(Duration::from_secs(3_600)),
     };
     let can_shrink = around.resource_id.is_some();
@@ -101,6 +101,15 @@ fn read_role(mut section: Section<'_>, around: Surroundings<'_>) -> Option<RoleS
         Some(tags) => tags.into_strings(),
         None => BTreeMap::new(),
     };
+    for (key, text) in [
+        ("session_name", Some(&session_name)),
+        ("source_identity", source_identity.as_ref()),
+    ] {
+        judge_placeholders(&section, key, text.map_or("", String::as_str));
+    }
+    for text in tags.values() {
+        judge_placeholders(&section, "tags", text);
+    }
     section.finish();
     Some(RoleSettings {
         role_arn: role_arn?,
@@ -129,4 +138,27 @@ fn account_in_arn(arn: &str) -> Option<String> {
     let account = arn.split(':').nth(4)?;
     let digits = account.len() == 12 && account.bytes().all(|b| b.is_ascii_digit());
     digits.then(|| account.to_owned())
+}
+
+/// AssumeRole takes 15 minutes to 12 hours.
+fn within_sts_limits(duration: Duration) -> Result<Duration, String> {
+    let limits = Duration::from_secs(900)..=Duration::from_secs(43_200);
+    match limits.contains(&duration) {
+        true => Ok(duration),
+        false => Err("a role's session lives 15m to 12h".to_owned()),
+    }
+}
+
+/// Anything else in braces would reach AWS as it stands.
+fn judge_placeholders(section: &Section<'_>, key: &str, text: &str) {
+    let known = ["{caller}", "{db_user}", "{target}"];
+    let rest = known
+        .iter()
+        .fold(text.to_owned(), |rest, name| rest.replace(name, ""));
+    if rest.contains(['{', '}']) {
+        section.problem(
+            key,
+            format_args!("`{text}` may hold {} and no other braces", known.join(", ")),
+        );
+    }
 }

@@ -82,6 +82,12 @@ pub fn trust_of(
     match (ca_file, endpoint?.roots(), described) {
         (Given::Wrong, ..) => None,
         (Given::As(file), ..) => Some(TrustRoots::File(file)),
+        (Given::Not, Some(RootsKind::Rds), _) if !region_is_covered(endpoint) => {
+            let what = "is missing: the shipped roots do not include this region's; take the bundle of the \
+                        region from AWS's page about RDS certificates";
+            section.problem("ca_file", what);
+            None
+        }
         (Given::Not, Some(kind), _) => Some(TrustRoots::Shipped(kind)),
         (Given::Not, None, Described::OnCommandLine) => Some(TrustRoots::Shipped(RootsKind::Rds)),
         (Given::Not, None, Described::InFile) => {
@@ -91,5 +97,26 @@ pub fn trust_of(
             );
             None
         }
+    }
+}
+
+/// A name without a region (a global writer's) may lead to any.
+fn region_is_covered(endpoint: Option<&EndpointName>) -> bool {
+    let region = endpoint.and_then(|endpoint| endpoint.region.as_ref());
+    region.is_none_or(roots::covers)
+}
+
+/// A wrong id would be found only by a session policy that allows nothing, or a hint that misleads.
+pub fn judge_ids(section: &Section<'_>, resource_id: Option<&str>, account_id: Option<&str>) {
+    let known = ["cluster-", "db-", "prx-"];
+    if resource_id.is_some_and(|id| !known.iter().any(|prefix| id.starts_with(prefix))) {
+        section.problem(
+            "resource_id",
+            "begins with `cluster-`, `db-` or `prx-`; see the database's configuration page",
+        );
+    }
+    let digits = |id: &str| id.len() == 12 && id.bytes().all(|b| b.is_ascii_digit());
+    if account_id.is_some_and(|id| !digits(id)) {
+        section.problem("account_id", "is not the 12 digits of an AWS account");
     }
 }

@@ -51,7 +51,7 @@ fn no_mistake_hides_another() {
 
 #[test]
 fn names_that_would_fail_at_the_first_login_are_mistakes() {
-    let empty = std::env::temp_dir().join("dbproxy-no-authority.pem");
+    let empty = std::env::temp_dir().join(format!("dbproxy-no-authority-{}.pem", std::process::id()));
     std::fs::write(&empty, "").unwrap();
     let ca_file = format!("ca_file = \"{}\"", empty.display());
     for (line, expected) in [

@@ -3,7 +3,7 @@
 //! Where the shipped ones come from and how they are renewed: `roots/README.md`.
 
 use super::TlsError;
-use crate::domain::endpoint::RootsKind;
+use crate::domain::endpoint::{Region, RootsKind};
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -19,6 +19,11 @@ pub fn shipped(kind: RootsKind) -> Result<RootCertStore, TlsError> {
         RootsKind::Amazon => (AMAZON, "shipped Amazon roots"),
     };
     store(pem.as_bytes(), Path::new(name))
+}
+
+/// Whether the shipped RDS roots have those of this region: each region has its own.
+pub fn covers(region: &Region) -> bool {
+    RDS.contains(&format!("Amazon RDS {region} Root CA"))
 }
 
 /// The certificates of a PEM file; it takes the place of the shipped roots.
@@ -59,8 +64,19 @@ mod tests {
     }
 
     #[test]
+    fn regions_are_covered_by_name() {
+        for (region, covered) in [
+            ("us-east-1", true),
+            ("cn-north-1", true),
+            ("us-gov-west-1", false),
+        ] {
+            assert_eq!(covers(&Region::new(region).unwrap()), covered, "{region}");
+        }
+    }
+
+    #[test]
     fn a_file_without_certificates_is_an_error_that_names_it() {
-        let path = std::env::temp_dir().join("dbproxy-empty.pem");
+        let path = std::env::temp_dir().join(format!("dbproxy-empty-{}.pem", std::process::id()));
         std::fs::write(&path, "nothing").unwrap();
         let error = from_file(&path).unwrap_err();
         assert!(matches!(error, TlsError::Empty { .. }), "{error}");
