@@ -46,6 +46,10 @@ fn cancel_works_during_drain() {
     let mut proxy = proxy(sandbox, "drain_timeout = \"10m\"\n");
     let (mut raw, greeting) = Raw::log_in(proxy.port(), "app_ro");
     raw.query("select pg_sleep(600)");
+    let pid = i32::from_be_bytes(backend_key(&greeting)[..4].try_into().unwrap());
+    let running =
+        format!("select state = 'active' from pg_stat_activity where pid = {pid} and query like '%600%'");
+    while proxy.query("sandbox_admin", &running) != "t" {}
     proxy.signal("TERM");
     proxy.wait_for_log("draining");
     let mut canceller = Raw::connect(proxy.port());

@@ -100,6 +100,8 @@ struct State {
     /// Syncs until the end of the data (PostgreSQL manual, "COPY Operations").
     syncs_since_command: u64,
     copying_in: bool,
+    /// The client said goodbye (Terminate).
+    terminated: bool,
 }
 
 impl Traffic {
@@ -114,6 +116,7 @@ impl Traffic {
                 unsynced: false,
                 syncs_since_command: 0,
                 copying_in: false,
+                terminated: false,
             },
         }
     }
@@ -147,6 +150,11 @@ impl Traffic {
             && self.from_server.at_boundary()
     }
 
+    /// The client has said that it ends the session.
+    pub fn client_has_terminated(&self) -> bool {
+        self.state.terminated
+    }
+
     /// The server is between two messages, so a message of ours may follow.
     pub fn at_server_boundary(&self) -> bool {
         self.from_server.at_boundary()
@@ -167,6 +175,7 @@ impl State {
                 self.syncs_since_command = self.syncs_since_command.saturating_add(1);
                 self.unsynced = false;
             }
+            b'X' => self.terminated = true,
             // CopyDone, CopyFail
             b'c' | b'f' => self.copying_in = false,
             // Execute

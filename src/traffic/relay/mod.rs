@@ -111,6 +111,8 @@ where
             (_, Poll::Ready(End::ReadFailed)) => Some(CloseReason::ServerLost),
             // All the server had to say has reached the client.
             (up, Poll::Ready(End::Finished)) => Some(match up {
+                // A server that answers Terminate may close before the client does.
+                _ if self.traffic.client_has_terminated() => CloseReason::ClientClosed,
                 Poll::Ready(End::Finished) => CloseReason::ClientClosed,
                 _ => CloseReason::ServerClosed,
             }),

@@ -104,6 +104,15 @@ async fn the_servers_last_words_reach_the_client() {
     assert_eq!(b.relay.await.unwrap().reason, CloseReason::ServerClosed);
 }
 
+#[tokio::test]
+async fn a_server_that_answers_terminate_first_did_not_end_the_session() {
+    let mut b = bench(64);
+    b.client.write_all(b"X\0\0\0\x04").await.unwrap();
+    b.server.read_exact(&mut [0; 5]).await.unwrap();
+    drop(b.server);
+    assert_eq!(b.relay.await.unwrap().reason, CloseReason::ClientClosed);
+}
+
 #[tokio::test(start_paused = true)]
 async fn drain_waits_for_the_end_of_the_transaction() {
     let mut b = bench(64);

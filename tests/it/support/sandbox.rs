@@ -177,6 +177,11 @@ impl std::ops::Deref for Alone {
 
 impl Drop for Alone {
     fn drop(&mut self) {
+        let url = self.sandbox.text("/aws/endpoint_url");
+        // A second panic would end the whole run without a word about the first.
+        if std::thread::panicking() && TcpStream::connect(url.trim_start_matches("http://")).is_err() {
+            return;
+        }
         self.sandbox.switch("reset", &json!({}));
     }
 }
