@@ -4,8 +4,9 @@
 //! # The way of one connection
 //!
 //! 1. [`traffic::listener`] accepts and hands the socket to a data-path thread
-//! 2. [`traffic::session::startup`]: TLS, GSS refused, the startup message
-//!    ([`platform::wire::startup`]); a CancelRequest leaves by [`traffic::session::cancel`]
+//! 2. [`traffic::session::arrive`]: where from? (PROXY protocol), [`traffic::session::startup`]: TLS, GSS refused, the startup message
+//!    ([`platform::wire::startup`]); a CancelRequest leaves by [`traffic::session::cancel`], to another
+//!    replica ([`traffic::peers`]) if that one relays the session
 //! 3. [`traffic::session::identify`]: who is it? ([`access::identity`])
 //! 4. [`traffic::session::authorize`]: may it? ([`access::policy`], which alone makes a
 //!    [`Permit`](access::policy::Permit))
@@ -26,7 +27,7 @@
 //! | 6 | [`app`] | the one place where the parts meet |
 //! | 5 | [`config`] | settings as written, then as meant |
 //! | 4 | [`admin`] | HTTP for operators |
-//! | 3 | [`traffic`] | `relay`, `upstream` < `session` < `listener` |
+//! | 3 | [`traffic`] | `peers`, `relay`, `upstream` < `session` < `listener` |
 //! | 2 | [`access`] | `identity`, `policy`, `catalog`, `credential`, `audit` |
 //! | 1 | [`platform`] | `wire`, `tls`, `aws`, `task`, `telemetry`, `clock`, `process` |
 //! | 0 | [`domain`], [`error`] | plain data |

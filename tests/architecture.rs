@@ -31,7 +31,7 @@ const FLOORS: &[&[&str]] = &[
         "access::identity",
         "access::policy",
     ],
-    &["traffic::relay", "traffic::upstream"],
+    &["traffic::peers", "traffic::relay", "traffic::upstream"],
     &["traffic::session"],
     &["traffic::listener"],
     &["admin"],

@@ -11,7 +11,7 @@ use crate::access::credential::budget::LoginBudgets;
 use crate::access::identity::Local;
 use crate::access::policy::Policy;
 use crate::admin::{Admin, Handles};
-use crate::config::Settings;
+use crate::config::{PeersSetting, Settings};
 use crate::error::Chain;
 use crate::platform::aws::Sdk;
 use crate::platform::clock::Clock;
@@ -21,10 +21,12 @@ use crate::platform::task::{Background, Shutdown, within};
 use crate::platform::telemetry::metrics::Metrics;
 use crate::platform::tls::TlsError;
 use crate::platform::tls::server::ServerIdentity;
-use crate::traffic::listener::{Address, BindError, Gate, Listener};
+use crate::traffic::listener::{Address, BindError, Gate, Listener, PeerListener};
+use crate::traffic::peers::{Peers, PeersError};
 use crate::traffic::relay::Wish;
 use crate::traffic::session::cancel::CancelKeys;
 use crate::traffic::session::registry::Registry;
+use crate::traffic::session::sources::Sources;
 use crate::traffic::session::{Door, Shared};
 use crate::traffic::upstream::Connector;
 use std::future::Future;
@@ -48,6 +50,8 @@ pub enum StartError {
     Roots(#[source] TlsError),
     #[error("`client_tls` cannot be used")]
     ClientTls(#[source] TlsError),
+    #[error("`peers` cannot be used")]
+    Peers(#[from] PeersError),
     #[error(transparent)]
     Bind(#[from] BindError),
     #[error("cannot listen on the admin address {0}")]
@@ -58,6 +62,7 @@ pub enum StartError {
 #[derive(Debug)]
 pub struct App {
     listeners: Vec<Listener>,
+    peer_listener: Option<PeerListener>,
     admin: Option<Admin>,
     gate: Gate,
     identity: Option<Arc<ServerIdentity>>,
@@ -91,6 +96,7 @@ impl App {
             )),
             None => None,
         };
+        let peers = join_peers(settings.peers.as_ref())?;
         let mut uids = settings.socket_uids.clone();
         uids.push(own_uid());
         let shutdown = Shutdown::new();
@@ -101,8 +107,9 @@ impl App {
             credentials,
             budgets: LoginBudgets::new(settings.logins_per_second),
             connector,
-            cancel_keys: CancelKeys::default(),
+            cancel_keys: CancelKeys::new(peers.as_ref().map(|(_, peers)| peers.clone())),
             registry: Registry::default(),
+            sources: Sources::new(settings.max_clients_per_source),
             shutdown: shutdown.clone(),
             metrics: metrics.clone(),
         });
@@ -125,8 +132,12 @@ impl App {
         let drain_timeout = settings.drain_timeout;
         let max_clients = settings.max_clients;
         let listeners = bind(settings, identity.as_ref())?;
+        let peer_listener = peers
+            .map(|(address, peers)| PeerListener::bind(address, peers))
+            .transpose()?;
         Ok(Self {
             listeners,
+            peer_listener,
             admin,
             gate: Gate::new(shared, Arc::new(workers), max_clients),
             identity,
@@ -167,6 +178,10 @@ impl App {
         for listener in std::mem::take(&mut self.listeners) {
             let running = listener.run(self.gate.clone(), self.shutdown.clone());
             self.background.spawn("listener", running);
+        }
+        if let Some(listener) = self.peer_listener.take() {
+            let running = listener.run(self.gate.clone(), self.shutdown.clone());
+            self.background.spawn("peers", running);
         }
         if let Some(admin) = self.admin.take() {
             if let Ok(address) = admin.address() {
@@ -226,6 +241,22 @@ impl App {
     }
 }
 
+/// The other replicas, and where this one listens for them.
+fn join_peers(settings: Option<&PeersSetting>) -> Result<Option<(SocketAddr, Arc<Peers>)>, PeersError> {
+    let Some(PeersSetting {
+        listen,
+        advertise,
+        members,
+        secret,
+    }) = settings
+    else {
+        return Ok(None);
+    };
+    let own = advertise.unwrap_or(*listen);
+    let peers = Peers::new(secret.expose(), own, members.clone())?;
+    Ok(Some((*listen, Arc::new(peers))))
+}
+
 /// A session takes two files; a process that has too few hangs its clients instead of refusing them.
 fn check_file_limit(max_clients: usize) {
     let limit = raise_file_limit();
@@ -253,6 +284,7 @@ fn bind(settings: Settings, identity: Option<&Arc<ServerIdentity>>) -> Result<Ve
                 tls: identity.cloned(),
                 tls_required,
                 shared_socket,
+                balancers: setting.balancers,
             });
             listeners.push(Listener::bind(setting.address, door)?);
         }

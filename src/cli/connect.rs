@@ -73,6 +73,7 @@ fn make_private(settings: &mut Settings, dir: &Path) {
                 port: PORT,
             },
             target: target.name.clone(),
+            balancers: Vec::new(),
         })
         .collect();
 }

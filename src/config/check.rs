@@ -3,8 +3,10 @@
 mod choose;
 mod general;
 mod listeners;
+mod peers;
 
 pub use general::admin_address;
+pub use peers::PeersSetting;
 
 use super::section::{Problems, Section};
 use super::source::Environment;
@@ -17,6 +19,7 @@ use crate::traffic::listener::Address;
 use crate::traffic::session;
 use crate::traffic::upstream::dial;
 use general::General;
+use ipnet::IpNet;
 use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -27,11 +30,13 @@ use toml::{Table, Value};
 pub struct Settings {
     pub listeners: Vec<ListenerSetting>,
     pub targets: Vec<Target>,
+    pub peers: Option<PeersSetting>,
     pub admin: Option<SocketAddr>,
     pub client_tls: Option<server::Config>,
     pub client_tls_required: bool,
     pub socket_uids: Vec<u32>,
     pub max_clients: usize,
+    pub max_clients_per_source: usize,
     pub workers: usize,
     pub logins_per_second: u32,
     pub drain_timeout: Duration,
@@ -45,6 +50,8 @@ pub struct Settings {
 pub struct ListenerSetting {
     pub address: Address,
     pub target: TargetName,
+    /// Who connects here on behalf of clients, by PROXY protocol v2; nobody: clients themselves.
+    pub balancers: Vec<IpNet>,
 }
 
 /// What the command line adds to the file.
@@ -68,9 +75,11 @@ pub fn check(
     let problems = RefCell::new(Problems::default());
     let mut root = Section::new("", table, &problems);
     let base = listeners::read(&mut root);
+    let balancers = listeners::read_balancers(&mut root).unwrap_or_default();
     let defaults = Defaults::read(&mut root, environment);
     let configured = choose::read_targets(&mut root, &defaults, environment);
     let general = General::read(&mut root);
+    let peers = peers::read(&mut root);
     root.finish();
 
     let mut chosen = choose::Choice {
@@ -85,7 +94,7 @@ pub fn check(
             "none given: name a target or an RDS endpoint on the command line, or configure [targets.<name>]";
         problems.borrow_mut().add("targets", none);
     }
-    let listeners = listeners::assign(&mut chosen, base, &command_line.listen, &problems);
+    let listeners = listeners::assign(&mut chosen, base, &balancers, &command_line.listen, &problems);
     let problems = problems.into_inner();
     if !problems.is_empty() {
         return Err(problems);
@@ -93,11 +102,13 @@ pub fn check(
     Ok(Settings {
         listeners,
         targets: chosen.into_iter().map(|chosen| chosen.target).collect(),
+        peers,
         admin: general.admin,
         client_tls: general.client_tls,
         client_tls_required: general.client_tls_required,
         socket_uids: general.socket_uids,
         max_clients: general.max_clients,
+        max_clients_per_source: general.max_clients_per_source,
         workers: general.workers,
         logins_per_second: general.logins_per_second,
         drain_timeout: general.drain_timeout,

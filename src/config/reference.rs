@@ -27,6 +27,11 @@ pub const TOP: &[Key] = &[
         "Addresses for targets without a `listen` of their own: a port (on 127.0.0.1), `host:port`, `[::1]:port`, `unix:/dir` or `unix:/dir:port`. The second such target gets the next port. A listener beyond loopback is refused until callers can prove who they are.",
     ),
     key(
+        "proxy_protocol_from",
+        "none",
+        "Load balancers in front of the TCP listeners: addresses or networks (`10.0.0.0/16`). Every connection must then come from one of them and begin with a PROXY protocol v2 header; what it names is the client's address. Without it a header is never taken.",
+    ),
+    key(
         "admin",
         "off",
         "Loopback address of `/startup`, `/readiness`, `/liveness`, `/metrics` and `POST /shutdown`, or `off`.",
@@ -35,6 +40,11 @@ pub const TOP: &[Key] = &[
         "max_clients",
         "1000",
         "Client connections at a time, at least 1; a further one is refused with SQLSTATE 53300.",
+    ),
+    key(
+        "max_clients_per_source",
+        "0",
+        "Client connections at a time from one IPv4 address or one IPv6 /64, those included that have not logged in yet; a further one is refused with SQLSTATE 53300. 0 means no limit.",
     ),
     key(
         "workers",
@@ -59,6 +69,11 @@ pub const TOP: &[Key] = &[
         "From the startup message to the server's first ReadyForQuery.",
     ),
     key(
+        "tcp_user_timeout",
+        "0s",
+        "How long bytes may be under way to a client or server that does not take them, before its connection counts as dead. It also cuts living ones that take nothing for so long: a slow reader, a server that waits for a lock. 0s leaves it to the kernel (about 15 minutes); idle connections are probed after 30 s in any case.",
+    ),
+    key(
         "drain_timeout",
         "30s",
         "After SIGTERM: how long sessions may take to finish their transactions.",
@@ -71,6 +86,11 @@ pub const TOP: &[Key] = &[
     key("log_format", "text", "`text` or `json`; log lines go to stderr."),
     key("log_level", "info", "`error`, `warn`, `info` or `debug`."),
     key("client_tls", "none", "A table: TLS towards clients."),
+    key(
+        "peers",
+        "none",
+        "A table: the replicas that share one address, so that a cancel which reaches the wrong one is handed on.",
+    ),
     key("defaults", "none", "A table: what targets have in common."),
     key("targets", "none", "A table of targets by name."),
 ];
@@ -90,12 +110,41 @@ pub const CLIENT_TLS: &[Key] = &[
     key("required", "false", "Refuse clients that do not use TLS."),
 ];
 
+/// Keys of `[peers]`.
+pub const PEERS: &[Key] = &[
+    key(
+        "listen",
+        "required",
+        "Address and port where the other replicas reach this one; TLS 1.3, and only replicas with the same secret get in.",
+    ),
+    key(
+        "advertise",
+        "`listen`",
+        "The address and port that this replica has among `members`, where that is not `listen`. For `0.0.0.0` it is found by itself.",
+    ),
+    key(
+        "members",
+        "required",
+        "The replicas, as `host` or `host:port` (6433): addresses, or one name that resolves to all of them. This one may be among them. Resolved at every use.",
+    ),
+    key(
+        "secret_file",
+        "required",
+        "File whose first line is the secret that all replicas share, 32 bytes or longer (`openssl rand -hex 32`). Read at start.",
+    ),
+];
+
 /// Keys of `[targets.<name>]`.
 pub const TARGET: &[Key] = &[
     key(
         "listen",
         "the next port",
         "Addresses of this target, as `listen` above.",
+    ),
+    key(
+        "proxy_protocol_from",
+        "as above",
+        "Load balancers in front of this target's TCP listeners, as above; `[]` for none.",
     ),
     key(
         "endpoint",
@@ -247,9 +296,10 @@ pub const ASSUME_ROLE: &[Key] = &[
 /// A table of the configuration: its title, a sentence if the keys do not say all, its keys.
 type Described = (&'static str, &'static str, &'static [Key]);
 
-const SECTIONS: [Described; 6] = [
+const SECTIONS: [Described; 7] = [
     ("Top of the file", "", TOP),
     ("`[client_tls]`", "", CLIENT_TLS),
+    ("`[peers]`", "", PEERS),
     (
         "`[defaults]`",
         "Every target inherits these keys unless it sets them itself; so does an endpoint given as TARGET unless a flag sets them.",

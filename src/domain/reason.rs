@@ -20,6 +20,7 @@ pub enum CloseReason {
     ClientTls,
     StartupTimeout,
     ProtocolViolation,
+    ProxyHeader,
     // faults between dbproxy and the server
     CredentialUnavailable,
     LoginRefused,
@@ -31,7 +32,7 @@ pub enum CloseReason {
 }
 
 impl CloseReason {
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::ClientClosed,
         Self::ServerClosed,
         Self::CancelRequest,
@@ -44,6 +45,7 @@ impl CloseReason {
         Self::ClientTls,
         Self::StartupTimeout,
         Self::ProtocolViolation,
+        Self::ProxyHeader,
         Self::CredentialUnavailable,
         Self::LoginRefused,
         Self::ServerRefused,
@@ -67,6 +69,7 @@ impl CloseReason {
             Self::ClientTls => "client_tls",
             Self::StartupTimeout => "startup_timeout",
             Self::ProtocolViolation => "protocol_violation",
+            Self::ProxyHeader => "proxy_header",
             Self::CredentialUnavailable => "credential_unavailable",
             Self::LoginRefused => "login_refused",
             Self::ServerRefused => "server_refused",

@@ -96,8 +96,8 @@ fn the_reference_names_every_key() {
     })
     .filter_map(|rest| rest.split('"').next())
     .collect();
-    use dbproxy::config::reference::{ASSUME_ROLE, CLIENT_TLS, CREDENTIAL, DEFAULTS, TARGET, TOP};
-    let sections = [TOP, CLIENT_TLS, DEFAULTS, TARGET, CREDENTIAL, ASSUME_ROLE];
+    use dbproxy::config::reference::{ASSUME_ROLE, CLIENT_TLS, CREDENTIAL, DEFAULTS, PEERS, TARGET, TOP};
+    let sections = [TOP, CLIENT_TLS, PEERS, DEFAULTS, TARGET, CREDENTIAL, ASSUME_ROLE];
     let described: std::collections::BTreeSet<&str> = sections.concat().iter().map(|key| key.name).collect();
     assert_eq!(asked, described);
 }

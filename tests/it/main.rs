@@ -14,14 +14,18 @@
 
 mod support;
 
+mod balancer;
 mod cancel;
 mod command_line;
 mod credentials;
 mod docs;
 mod doctor;
 mod drivers;
+mod ends;
 mod lifecycle;
+mod limits;
 mod login;
 mod refusals;
+mod replicas;
 mod startup;
 mod tls;

@@ -126,16 +126,29 @@ fn direct_tls_must_say_postgresql() {
 #[test]
 fn bytes_sent_before_tls_are_not_taken_for_bytes_inside_it() {
     let (sandbox, _turn) = Sandbox::shared();
-    let proxy = proxy(sandbox, "");
-    let mut raw = Raw::connect(proxy.port());
-    raw.send(&[&SSL_REQUEST[..], &startup(3 << 16, STARTUP)].concat());
+    let with_tls = proxy(sandbox, "");
+    let without = Proxy::start(sandbox, &sandbox.target("orders", "db_users = [\"app_ro\"]"));
+    for proxy in [&with_tls, &without] {
+        for request in [SSL_REQUEST, GSS_REQUEST] {
+            let mut raw = Raw::connect(proxy.port());
+            raw.send(&[&request[..], &startup(3 << 16, STARTUP)].concat());
+            let error = raw.message().expect("an ErrorResponse instead of the answer");
+            assert_eq!(error.field(b'C'), "08P01");
+            assert!(error.field(b'M').contains("unencrypted data"), "{error:?}");
+            assert!(raw.is_closed());
+        }
+        assert_eq!(
+            proxy.metric("dbproxy_policy_decisions_total{decision=\"allow\"}"),
+            0.0
+        );
+    }
+    // Those that come after the answer are the beginning of a handshake, and none.
+    let mut raw = Raw::connect(with_tls.port());
+    raw.send(&SSL_REQUEST);
     assert_eq!(raw.byte(), b'S');
+    raw.send(&startup(3 << 16, STARTUP));
     assert!(start(sandbox, raw, None).is_err(), "the handshake fails");
-    proxy.wait_for_metric("dbproxy_connections_closed_total{reason=\"client_tls\"}", 1.0);
-    assert_eq!(
-        proxy.metric("dbproxy_policy_decisions_total{decision=\"allow\"}"),
-        0.0
-    );
+    with_tls.wait_for_metric("dbproxy_connections_closed_total{reason=\"client_tls\"}", 1.0);
 }
 
 #[test]

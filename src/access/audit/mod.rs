@@ -16,6 +16,7 @@ pub struct Record {
     began: Instant,
     target: String,
     client_tls: bool,
+    server_name: Option<String>,
     user: String,
     database: String,
     caller: Option<Caller>,
@@ -49,6 +50,7 @@ impl Record {
             target: origin.target.clone(),
             began: Instant::now(),
             client_tls,
+            server_name: None,
             user: String::new(),
             database: String::new(),
             caller: None,
@@ -66,6 +68,11 @@ impl Record {
     pub fn asked_for(&mut self, user: &[u8], database: &[u8]) {
         self.user = String::from_utf8_lossy(user).into_owned();
         self.database = String::from_utf8_lossy(database).into_owned();
+    }
+
+    /// The name that the client's TLS handshake asked for; bounded by the handshake.
+    pub fn server_name(&mut self, name: Option<&str>) {
+        self.server_name = name.map(str::to_owned);
     }
 
     pub fn identified(&mut self, caller: &Caller) {
@@ -93,6 +100,7 @@ impl Record {
             credential = self.credential,
             backend_pid = self.backend_pid,
             client_tls = self.client_tls,
+            server_name = self.server_name,
             took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
             "session opened"
         );

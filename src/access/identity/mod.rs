@@ -5,10 +5,15 @@ use crate::domain::reason::CloseReason;
 use crate::error::{ClientFacing, Refusal, SqlState};
 use std::net::IpAddr;
 
-/// What the kernel says about the peer.
+/// What is known about the peer: by the kernel, or from a load balancer that is trusted for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Peer {
     Ip(IpAddr),
+    /// A load balancer, and whom it connects for as far as it says (PROXY protocol).
+    Proxied {
+        client: Option<IpAddr>,
+        balancer: IpAddr,
+    },
     /// Peer credentials of a unix socket (`SO_PEERCRED`).
     Unix {
         uid: u32,
@@ -49,9 +54,15 @@ pub struct Local {
 
 impl Local {
     pub fn identify(&self, peer: Peer) -> Result<Caller, IdentityError> {
+        let is_local = |address: IpAddr| address.to_canonical().is_loopback();
         match peer {
-            Peer::Ip(address) if address.to_canonical().is_loopback() => Ok(Caller::Local { uid: None }),
-            Peer::Ip(_) => Err(IdentityError::NotLocal),
+            Peer::Ip(address) if is_local(address) => Ok(Caller::Local { uid: None }),
+            // A balancer elsewhere may see its own loopback; only both ends here are local.
+            Peer::Proxied {
+                client: Some(client),
+                balancer,
+            } if is_local(client) && is_local(balancer) => Ok(Caller::Local { uid: None }),
+            Peer::Ip(_) | Peer::Proxied { .. } => Err(IdentityError::NotLocal),
             Peer::Unix { uid } if self.uids.contains(&uid) => Ok(Caller::Local { uid: Some(uid) }),
             Peer::Unix { uid } => Err(IdentityError::ForeignUid(uid)),
         }
@@ -72,6 +83,18 @@ mod tests {
         for ip in ["10.0.0.1", "::2", "::ffff:10.0.0.1"] {
             let peer = Peer::Ip(ip.parse().unwrap());
             assert_eq!(local.identify(peer), Err(IdentityError::NotLocal), "{ip}");
+        }
+        for (client, balancer, is_local) in [
+            (Some("127.0.0.1"), "127.0.0.1", true),
+            (Some("127.0.0.1"), "10.0.0.1", false),
+            (Some("10.0.0.1"), "127.0.0.1", false),
+            (None, "127.0.0.1", false),
+        ] {
+            let peer = Peer::Proxied {
+                client: client.map(|ip| ip.parse().unwrap()),
+                balancer: balancer.parse().unwrap(),
+            };
+            assert_eq!(local.identify(peer).is_ok(), is_local, "{peer:?}");
         }
         assert!(local.identify(Peer::Unix { uid: 1000 }).is_ok());
         assert_eq!(

@@ -6,6 +6,7 @@ use crate::config::source::Environment;
 use crate::config::target::{self, AdHoc, Defaults, Described};
 use crate::domain::name::TargetName;
 use crate::domain::target::Target;
+use ipnet::IpNet;
 use std::cell::RefCell;
 
 /// A target that will be served.
@@ -13,6 +14,8 @@ pub struct Chosen {
     pub target: Target,
     /// Addresses of its own.
     pub listen: Option<Vec<String>>,
+    /// Load balancers of its own.
+    pub balancers: Option<Vec<IpNet>>,
     described: Described,
 }
 
@@ -30,12 +33,14 @@ pub fn read_targets(
     let mut targets = Vec::new();
     for (name, mut section) in root.sections("targets") {
         let listen = listeners::read(&mut section);
+        let balancers = listeners::read_balancers(&mut section);
         defaults.fill(&mut section);
         let described = Described::InFile;
         let target = target::read(&name, section, described, environment);
         let chosen = target.map(|target| Chosen {
             target,
             listen,
+            balancers,
             described,
         });
         targets.push(Configured { name, chosen });
@@ -102,6 +107,7 @@ impl Choice<'_> {
         Some(Chosen {
             target,
             listen: None,
+            balancers: None,
             described,
         })
     }

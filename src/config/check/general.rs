@@ -23,6 +23,7 @@ pub struct General {
     pub client_tls_required: bool,
     pub socket_uids: Vec<u32>,
     pub max_clients: usize,
+    pub max_clients_per_source: usize,
     pub workers: usize,
     pub logins_per_second: u32,
     pub drain_timeout: Duration,
@@ -41,13 +42,16 @@ impl General {
             root.convert(key, duration(&text)).unwrap_or_default()
         };
         let drain_timeout = time("drain_timeout");
+        let tcp_user_timeout = Some(time("tcp_user_timeout")).filter(|limit| !limit.is_zero());
         let session = session::Config {
             startup_timeout: time("startup_timeout"),
+            tcp_user_timeout,
         };
         let dial = dial::Config {
             dial_timeout: time("dial_timeout"),
             tls_timeout: time("tls_timeout"),
             login_timeout: time("login_timeout"),
+            tcp_user_timeout,
         };
         let mut number = |key: &'static str, low: i64, high: i64| {
             let default = reference::default_of(key).parse().unwrap_or_default();
@@ -55,6 +59,7 @@ impl General {
             usize::try_from(value).unwrap_or_default()
         };
         let max_clients = number("max_clients", 1, 1_000_000);
+        let max_clients_per_source = number("max_clients_per_source", 0, 1_000_000);
         let workers = number("workers", 0, 1_024);
         let logins_per_second = number("logins_per_second", 0, 100_000);
         let socket_uids = root.integers("socket_uids").unwrap_or_default();
@@ -74,6 +79,7 @@ impl General {
             client_tls_required,
             socket_uids,
             max_clients,
+            max_clients_per_source,
             workers,
             logins_per_second: u32::try_from(logins_per_second).unwrap_or_default(),
             drain_timeout,

@@ -6,7 +6,22 @@ use crate::config::section::{Problems, Section};
 use crate::config::values::{POSTGRES_PORT, listen_address, next_port};
 use crate::domain::target::Target;
 use crate::traffic::listener::Address;
+use ipnet::IpNet;
 use std::cell::RefCell;
+use std::net::IpAddr;
+
+/// The load balancers of a table: addresses and networks.
+pub fn read_balancers(section: &mut Section<'_>) -> Option<Vec<IpNet>> {
+    let texts = section.strings("proxy_protocol_from")?;
+    let networks = texts.iter().filter_map(|text| {
+        let parsed = text
+            .parse::<IpNet>()
+            .or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+        let what = format!("`{text}` is not an address or network such as `10.0.0.7` or `10.0.0.0/16`");
+        section.convert("proxy_protocol_from", parsed.map_err(|_| what))
+    });
+    Some(networks.collect())
+}
 
 /// The `listen` of a table.
 pub fn read(section: &mut Section<'_>) -> Option<Vec<String>> {
@@ -21,6 +36,7 @@ pub fn read(section: &mut Section<'_>) -> Option<Vec<String>> {
 pub fn assign(
     chosen: &mut [Chosen],
     base: Option<Vec<String>>,
+    balancers: &[IpNet],
     flags: &[String],
     problems: &RefCell<Problems>,
 ) -> Vec<ListenerSetting> {
@@ -38,7 +54,14 @@ pub fn assign(
     let base = parse(key, &texts);
     let mut listeners: Vec<ListenerSetting> = Vec::new();
     let mut step: u16 = 0;
-    for Chosen { target, listen, .. } in chosen {
+    for Chosen {
+        target,
+        listen,
+        balancers: own_balancers,
+        ..
+    } in chosen
+    {
+        let balancers = own_balancers.take().unwrap_or_else(|| balancers.to_vec());
         let addresses = match listen.take().filter(|_| flags.is_empty()) {
             Some(own) => parse(&format!("targets.{}.listen", target.name), &own),
             None => {
@@ -60,6 +83,7 @@ pub fn assign(
             listeners.push(ListenerSetting {
                 address,
                 target: target.name.clone(),
+                balancers: balancers.clone(),
             });
         }
     }

@@ -21,6 +21,7 @@ struct Inner {
     registry: Registry,
     accepted: Counter,
     closed: Family<OneLabel, Counter>,
+    connections: Gauge,
     open: Gauge,
     relayed: Family<OneLabel, Counter>,
     dial_seconds: Histogram,
@@ -44,6 +45,10 @@ pub enum TokenEvent {
 #[derive(Debug, Clone, Copy)]
 pub enum CancelOutcome {
     Forwarded,
+    /// Taken by the replica that relays the session.
+    HandedOn,
+    /// Sent by dbproxy itself for a session whose client is gone.
+    Abandoned,
     UnknownKey,
     Failed,
     Refused,
@@ -56,13 +61,20 @@ pub enum Direction {
     ToClient,
 }
 
-/// One open session on the gauge, for as long as it lives.
+/// One more on a gauge, for as long as it lives.
 #[derive(Debug)]
-pub struct OpenSession(Metrics);
+pub struct Counted(Gauge);
 
-impl Drop for OpenSession {
+impl Counted {
+    fn on(gauge: &Gauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Counted {
     fn drop(&mut self) {
-        self.0.0.open.dec();
+        self.0.dec();
     }
 }
 
@@ -79,6 +91,7 @@ impl Metrics {
             registry: Registry::with_prefix("dbproxy"),
             accepted: Counter::default(),
             closed: Family::default(),
+            connections: Gauge::default(),
             open: Gauge::default(),
             relayed: Family::default(),
             dial_seconds: seconds(),
@@ -101,8 +114,10 @@ impl Metrics {
         text
     }
 
-    pub fn connection_accepted(&self) {
+    /// Counts a connection as open until the guard is dropped.
+    pub fn connection_accepted(&self) -> Counted {
         self.0.accepted.inc();
+        Counted::on(&self.0.connections)
     }
 
     pub fn connection_closed(&self, reason: CloseReason) {
@@ -111,9 +126,8 @@ impl Metrics {
     }
 
     /// Counts a session as open until the guard is dropped.
-    pub fn session_open(&self) -> OpenSession {
-        self.0.open.inc();
-        OpenSession(self.clone())
+    pub fn session_open(&self) -> Counted {
+        Counted::on(&self.0.open)
     }
 
     /// Sessions that are connected to a server now.
@@ -163,6 +177,8 @@ impl Metrics {
     pub fn cancel(&self, outcome: CancelOutcome) {
         let label = match outcome {
             CancelOutcome::Forwarded => "forwarded",
+            CancelOutcome::HandedOn => "handed_on",
+            CancelOutcome::Abandoned => "abandoned",
             CancelOutcome::UnknownKey => "unknown_key",
             CancelOutcome::Failed => "failed",
             CancelOutcome::Refused => "refused",
@@ -183,6 +199,11 @@ impl Inner {
             "connections_closed",
             "Client connections ended, by reason",
             self.closed.clone(),
+        );
+        registry.register(
+            "connections_open",
+            "Client connections now, in whatever state",
+            self.connections.clone(),
         );
         registry.register(
             "sessions_open",
@@ -235,12 +256,15 @@ mod tests {
     #[test]
     fn the_gauge_follows_the_guards_and_reasons_are_labels() {
         let metrics = Metrics::new();
+        let connection = metrics.connection_accepted();
         let guard = metrics.session_open();
+        assert!(metrics.encode().contains("dbproxy_connections_open 1"));
         metrics.connection_closed(CloseReason::PolicyDenied);
         let text = metrics.encode();
         assert!(text.contains("dbproxy_sessions_open 1"), "{text}");
         assert!(text.contains(r#"dbproxy_connections_closed_total{reason="policy_denied"} 1"#));
-        drop(guard);
+        drop((guard, connection));
         assert_eq!(metrics.open_sessions(), 0);
+        assert!(metrics.encode().contains("dbproxy_connections_open 0"));
     }
 }

@@ -1,6 +1,8 @@
-//! TLS of both legs: verified towards the server, optional and reloadable towards the client.
+//! TLS of both legs: verified towards the server, optional and reloadable towards the client; and between
+//! replicas.
 
 pub mod client;
+pub mod peer;
 pub mod roots;
 pub mod server;
 pub mod stream;

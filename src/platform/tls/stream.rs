@@ -1,9 +1,9 @@
 //! The client's byte stream, encrypted or not.
 
 use std::io;
-use std::pin::Pin;
-use std::task::{Context, Poll};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf, Ready};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::server::TlsStream;
 
@@ -18,6 +18,48 @@ pub enum ClientStream {
 impl ClientStream {
     pub fn is_tls(&self) -> bool {
         matches!(self, Self::Tls(_))
+    }
+
+    /// The name that the client has asked for in its TLS handshake (RFC 6066, server name indication).
+    pub fn server_name(&self) -> Option<&str> {
+        match self {
+            Self::Tls(tls) => tls.get_ref().1.server_name(),
+            Self::Tcp(_) | Self::Unix(_) => None,
+        }
+    }
+
+    /// Whether bytes in clear have arrived that nobody has read.
+    pub fn has_unread(&self) -> bool {
+        match self {
+            Self::Tcp(tcp) => matches!(now(tcp.peek(&mut [0])), Some(Ok(1..))),
+            // Nobody can put bytes between the two ends of a unix socket.
+            Self::Unix(_) | Self::Tls(_) => false,
+        }
+    }
+
+    /// Whether the kernel has seen the peer's end, although bytes before it may be unread.
+    pub fn peer_has_ended(&self) -> bool {
+        match self {
+            Self::Tcp(tcp) => has_ended(tcp.ready(Interest::READABLE)),
+            Self::Unix(unix) => has_ended(unix.ready(Interest::READABLE)),
+            Self::Tls(tls) => has_ended(tls.get_ref().0.ready(Interest::READABLE)),
+        }
+    }
+}
+
+fn has_ended(ready: impl Future<Output = io::Result<Ready>>) -> bool {
+    match now(ready) {
+        Some(Ok(ready)) => ready.is_read_closed() || ready.is_error(),
+        Some(Err(_)) => true,
+        None => false,
+    }
+}
+
+/// What is known now; nobody is woken when it changes.
+fn now<T>(future: impl Future<Output = T>) -> Option<T> {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(value) => Some(value),
+        Poll::Pending => None,
     }
 }
 

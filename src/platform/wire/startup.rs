@@ -25,6 +25,9 @@ pub enum OpeningError {
     Version { major: u16, minor: u16 },
     #[error("malformed startup packet: {0}")]
     Malformed(&'static str),
+    /// PostgreSQL refuses them in the same words.
+    #[error("received unencrypted data after an encryption request")]
+    EarlyBytes,
 }
 
 /// One opening packet.

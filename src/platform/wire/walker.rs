@@ -102,6 +102,8 @@ struct State {
     copying_in: bool,
     /// The client said goodbye (Terminate).
     terminated: bool,
+    /// The last message of the server was an ErrorResponse.
+    server_told: bool,
 }
 
 impl Traffic {
@@ -117,6 +119,7 @@ impl Traffic {
                 syncs_since_command: 0,
                 copying_in: false,
                 terminated: false,
+                server_told: false,
             },
         }
     }
@@ -148,6 +151,24 @@ impl Traffic {
             && !copying_in
             && self.from_client.at_boundary()
             && self.from_server.at_boundary()
+    }
+
+    /// The server works, or waits for more of something it has begun: closing its connection would not
+    /// end that at once. Unlike the opposite of [`Traffic::is_idle`] this leaves out open transactions,
+    /// which end with the connection.
+    pub fn is_busy(&self) -> bool {
+        let State {
+            owed,
+            unsynced,
+            copying_in,
+            ..
+        } = self.state;
+        owed > 0 || unsynced || copying_in || !self.from_server.at_boundary()
+    }
+
+    /// The last message of the server was an ErrorResponse, which tells why it closes.
+    pub fn server_has_told(&self) -> bool {
+        self.state.server_told && self.from_server.at_boundary()
     }
 
     /// The client has said that it ends the session.
@@ -190,6 +211,7 @@ impl State {
     }
 
     fn server_sent(&mut self, tag: u8, ready_status: u8) {
+        self.server_told = tag == b'E';
         match tag {
             b'Z' => {
                 self.owed = self.owed.saturating_sub(1);

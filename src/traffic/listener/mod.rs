@@ -1,6 +1,9 @@
 //! Bound addresses: accepts, counts, hands each socket to a session on a data-path thread.
 
+mod peers;
 mod unix;
+
+pub use peers::PeerListener;
 
 use crate::access::audit::Origin;
 use crate::access::identity::Peer;
@@ -172,7 +175,7 @@ impl Listener {
         gate.workers.spawn(async move {
             let _held = held;
             // Registered with the thread's own reactor, so both sockets of a session wake it.
-            match socket.adopt() {
+            match socket.adopt(shared.config.tcp_user_timeout) {
                 Ok(stream) => {
                     let accepted = Accepted {
                         stream,
@@ -202,11 +205,11 @@ enum Handed {
 }
 
 impl Handed {
-    fn adopt(self) -> io::Result<ClientStream> {
+    fn adopt(self, user_timeout: Option<Duration>) -> io::Result<ClientStream> {
         match self {
             Self::Tcp(socket) => {
                 let stream = TcpStream::from_std(socket)?;
-                prepare(&stream)?;
+                prepare(&stream, user_timeout)?;
                 Ok(ClientStream::Tcp(stream))
             }
             Self::Unix(socket) => UnixStream::from_std(socket).map(ClientStream::Unix),

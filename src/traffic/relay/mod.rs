@@ -6,8 +6,10 @@
 
 mod control;
 mod pump;
+mod vigil;
 
 pub use control::{Control, Wish};
+pub use vigil::HalfClosed;
 
 use crate::domain::reason::CloseReason;
 use crate::platform::wire::walker::Traffic;
@@ -18,6 +20,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite};
+use vigil::{Sign, Vigil};
 
 /// One TLS record and some: what is read at a time.
 const SCRATCH_BYTES: usize = 32 * 1024;
@@ -41,6 +44,10 @@ pub struct Ending {
     pub to_client: u64,
     /// The client stands between two messages, so it can be told why.
     pub client_can_be_told: bool,
+    /// The last message of the server was an ErrorResponse: the client knows why from itself.
+    pub server_has_told: bool,
+    /// The server still works on something, as far as its messages tell.
+    pub server_busy: bool,
 }
 
 /// One session's relay.
@@ -52,11 +59,12 @@ pub struct Relay<'a, C, S> {
     down: Pump,
     traffic: Traffic,
     listening: Listening,
+    vigil: Vigil,
 }
 
 impl<'a, C, S> Relay<'a, C, S>
 where
-    C: AsyncRead + AsyncWrite + Unpin,
+    C: AsyncRead + AsyncWrite + HalfClosed + Unpin,
     S: AsyncRead + AsyncWrite + Unpin,
 {
     /// `ready_status` is the status byte of the ReadyForQuery that ended the login.
@@ -77,6 +85,7 @@ where
             down: Pump::starting_with(leftovers.from_server),
             traffic,
             listening: Listening::to(control),
+            vigil: Vigil::default(),
         }
     }
 
@@ -94,10 +103,35 @@ where
             let down = self.down.poll(cx, self.server, self.client, scratch, |bytes| {
                 traffic.server_bytes(bytes);
             });
-            match self.reason(up, down).or_else(|| self.wish(cx)) {
+            let ended = self.reason(up, down);
+            match ended.or_else(|| self.client_gone(cx)).or_else(|| self.wish(cx)) {
                 Some(reason) => Poll::Ready(self.ending(reason)),
                 None => Poll::Pending,
             }
+        })
+    }
+
+    /// A client that has sent its end, while the server neither finishes nor has anything to say, is
+    /// gone: PostgreSQL itself would only notice when it next writes.
+    fn client_gone(&mut self, cx: &mut Context<'_>) -> Option<CloseReason> {
+        let sign = if self.up.has_read_end() {
+            Sign::EndRead
+        } else if !self.up.is_empty() {
+            // Its end may be hidden behind bytes that the server does not take.
+            Sign::Blocked
+        } else {
+            Sign::None
+        };
+        let moved = self.up.bytes_written().saturating_add(self.down.bytes_written());
+        // Bytes that wait for the client prove that its end of the connection still stands: one that was
+        // closed would have answered them with a reset.
+        let client_is_owed = !self.down.is_empty();
+        if !self.vigil.is_over(cx, sign, moved, client_is_owed, &*self.client) {
+            return None;
+        }
+        Some(match self.traffic.is_busy() {
+            true => CloseReason::ClientLost,
+            false => CloseReason::ClientClosed,
         })
     }
 
@@ -136,6 +170,8 @@ where
             to_server: self.up.bytes(),
             to_client: self.down.bytes(),
             client_can_be_told: self.traffic.at_server_boundary() && self.down.is_empty(),
+            server_has_told: self.traffic.server_has_told(),
+            server_busy: self.traffic.is_busy(),
         }
     }
 }

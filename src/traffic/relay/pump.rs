@@ -51,6 +51,16 @@ impl Pump {
         self.bytes
     }
 
+    /// Bytes that the writing side has taken so far.
+    pub fn bytes_written(&self) -> u64 {
+        self.bytes.saturating_sub(self.pending.len() as u64)
+    }
+
+    /// The reading side has sent its end.
+    pub fn has_read_end(&self) -> bool {
+        matches!(self.stage, Stage::EndRead | Stage::Ended(End::Finished))
+    }
+
     /// Everything read has been taken by the writing side.
     pub fn is_empty(&self) -> bool {
         self.pending.is_empty()

@@ -2,6 +2,12 @@ use super::*;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
+impl HalfClosed for DuplexStream {
+    fn peer_has_ended(&self) -> bool {
+        false
+    }
+}
+
 /// Both far ends of a relay that runs between them.
 struct Bench {
     client: DuplexStream,
@@ -137,4 +143,43 @@ async fn an_end_in_mid_message_is_not_announced() {
     let ending = b.relay.await.unwrap();
     assert_eq!(ending.reason, CloseReason::Shutdown);
     assert!(!ending.client_can_be_told);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_is_gone_in_mid_query_ends_the_session() {
+    let mut b = bench(64);
+    b.client.write_all(b"Q\0\0\0\x04").await.unwrap();
+    b.server.read_exact(&mut [0; 5]).await.unwrap();
+    drop(b.client);
+    let ending = b.relay.await.unwrap();
+    assert_eq!(ending.reason, CloseReason::ClientLost);
+    assert!(ending.server_busy);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_only_reads_is_served_while_something_moves() {
+    let mut b = bench(64);
+    b.client.write_all(b"Q\0\0\0\x04").await.unwrap();
+    b.client.shutdown().await.unwrap();
+    for _ in 0..5 {
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        b.server.write_all(b"D\0\0\0\x04").await.unwrap();
+        b.client.read_exact(&mut [0; 5]).await.unwrap();
+    }
+    b.server.write_all(b"Z\0\0\0\x05I").await.unwrap();
+    drop(b.server);
+    let mut rest = Vec::new();
+    b.client.read_to_end(&mut rest).await.unwrap();
+    assert_eq!(rest, b"Z\0\0\0\x05I");
+    assert_eq!(b.relay.await.unwrap().reason, CloseReason::ClientClosed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_ignores_the_end_of_an_idle_session_is_left() {
+    let b = bench(64);
+    drop(b.client);
+    let ending = b.relay.await.unwrap();
+    assert_eq!(ending.reason, CloseReason::ClientClosed);
+    assert!(!ending.server_busy);
+    drop(b.server);
 }

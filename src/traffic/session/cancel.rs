@@ -7,6 +7,7 @@ use crate::domain::reason::CloseReason;
 use crate::error::Chain;
 use crate::platform::telemetry::metrics::CancelOutcome;
 use crate::platform::tls::stream::ClientStream;
+use crate::traffic::peers::{Answer, Peers};
 use crate::traffic::upstream::cancel::CancelRoute;
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::rand;
@@ -20,6 +21,8 @@ use tokio::time::timeout;
 const IN_FLIGHT_MAX: usize = 64;
 /// Cancels of one session that may wait or be under way; more of them change nothing.
 const PER_SESSION_MAX: usize = 4;
+/// Tries to find a secret of this replica's slot; 64 are needed on average.
+const TRIES_MAX: usize = 8_192;
 /// How long a cancel may wait for its turn.
 const TURN_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -37,6 +40,8 @@ pub struct CancelRequest {
 pub struct CancelKeys {
     by_pid: Mutex<HashMap<i32, Vec<Entry>>>,
     in_flight: Semaphore,
+    /// The replicas that share this one's address, if there are any.
+    peers: Option<Arc<Peers>>,
 }
 
 #[derive(Debug)]
@@ -48,7 +53,7 @@ struct Entry {
 /// The route of a key, and how many cancels are on it.
 #[derive(Debug)]
 struct Way {
-    route: CancelRoute,
+    route: Arc<CancelRoute>,
     turns: Semaphore,
 }
 
@@ -60,25 +65,35 @@ pub struct KeyGuard<'a> {
     pub key: CancelKey,
 }
 
-impl Default for CancelKeys {
-    fn default() -> Self {
+impl CancelKeys {
+    pub fn new(peers: Option<Arc<Peers>>) -> Self {
         Self {
             by_pid: Mutex::default(),
             in_flight: Semaphore::new(IN_FLIGHT_MAX),
+            peers,
         }
     }
-}
 
-impl CancelKeys {
+    /// A random key that, where there are replicas, leads to this one.
+    fn random(&self, pid: i32, length: usize) -> Option<CancelKey> {
+        let mut secret = vec![0; length];
+        for _ in 0..TRIES_MAX {
+            rand::fill(&mut secret).ok()?;
+            let key = CancelKey::new(pid, &secret)?;
+            if self.peers.as_ref().is_none_or(|peers| peers.leads_here(&key)) {
+                return Some(key);
+            }
+        }
+        None
+    }
+
     /// Issues a key that leads to `route`, with a random secret as long as the server's. `None`
     /// when the operating system gives no random bytes.
-    pub fn issue(&self, route: CancelRoute) -> Option<KeyGuard<'_>> {
-        let mut secret = vec![0; route.key.secret().len()];
-        rand::fill(&mut secret).ok()?;
+    pub fn issue(&self, route: Arc<CancelRoute>) -> Option<KeyGuard<'_>> {
         let pid = route.key.pid;
-        let key = CancelKey::new(pid, &secret)?;
+        let key = self.random(pid, route.key.secret().len())?;
         let entry = Entry {
-            secret: secret.into(),
+            secret: key.secret().into(),
             way: Arc::new(Way {
                 route,
                 turns: Semaphore::new(PER_SESSION_MAX),
@@ -119,12 +134,37 @@ impl Drop for KeyGuard<'_> {
 pub async fn serve(shared: &Shared, request: CancelRequest) -> CloseReason {
     // The key is judged first: a guesser takes no turn from those who know theirs.
     let outcome = match shared.cancel_keys.find(&request.key) {
-        None => CancelOutcome::UnknownKey,
         Some(way) => forward(shared, &way).await,
+        None => Box::pin(hand_on(shared, &request.key)).await,
     };
     shared.metrics.cancel(outcome);
     drop(request.stream);
     CloseReason::CancelRequest
+}
+
+/// The same for a request that another replica hands on; it goes no further.
+pub async fn serve_replica(shared: &Shared, key: &CancelKey) -> Answer {
+    let outcome = match shared.cancel_keys.find(key) {
+        Some(way) => forward(shared, &way).await,
+        None => CancelOutcome::UnknownKey,
+    };
+    shared.metrics.cancel(outcome);
+    match outcome {
+        CancelOutcome::Forwarded => Answer::Done,
+        CancelOutcome::UnknownKey => Answer::Unknown,
+        _ => Answer::Failed,
+    }
+}
+
+async fn hand_on(shared: &Shared, key: &CancelKey) -> CancelOutcome {
+    let Some(peers) = &shared.cancel_keys.peers else {
+        return CancelOutcome::UnknownKey;
+    };
+    match peers.hand_on(key).await {
+        Answer::Done => CancelOutcome::HandedOn,
+        Answer::Unknown => CancelOutcome::UnknownKey,
+        Answer::Failed => CancelOutcome::Failed,
+    }
 }
 
 async fn forward(shared: &Shared, way: &Way) -> CancelOutcome {
@@ -151,12 +191,12 @@ mod tests {
     use crate::domain::name::TargetName;
     use crate::domain::target::*;
 
-    fn route(pid: i32, secret: &[u8]) -> CancelRoute {
+    fn route(pid: i32, secret: &[u8]) -> Arc<CancelRoute> {
         let at = |port| HostPort {
             host: "localhost".into(),
             port,
         };
-        CancelRoute {
+        Arc::new(CancelRoute {
             target: Arc::new(Target {
                 name: TargetName::new("t").unwrap(),
                 endpoint: EndpointName::parse("localhost"),
@@ -176,12 +216,12 @@ mod tests {
             }),
             address: "127.0.0.1:1".parse().unwrap(),
             key: CancelKey::new(pid, secret).unwrap(),
-        }
+        })
     }
 
     #[test]
     fn a_key_lives_as_long_as_its_session() {
-        let keys = CancelKeys::default();
+        let keys = CancelKeys::new(None);
         let first = keys.issue(route(7, &[1; 4])).unwrap();
         let second = keys.issue(route(7, &[2; 32])).unwrap();
         assert_eq!(first.key.pid, 7);
@@ -199,7 +239,7 @@ mod tests {
 
     #[test]
     fn neither_the_servers_own_secret_nor_a_part_of_ours_is_a_key() {
-        let keys = CancelKeys::default();
+        let keys = CancelKeys::new(None);
         let guard = keys.issue(route(7, &[1; 32])).unwrap();
         assert!(keys.find(&CancelKey::new(7, &[1; 32]).unwrap()).is_none());
         let part = CancelKey::new(7, &guard.key.secret()[..4]).unwrap();

@@ -5,13 +5,13 @@ use super::Shared;
 use super::authorize::Permitted;
 use super::credential::{Credentialed, ObtainError, obtain};
 use super::refuse::Refused;
-use super::startup::Started;
+use super::startup::{Place, Started};
 use crate::access::policy::Permit;
 use crate::domain::credential::{Credential, Freshness};
 use crate::domain::reason::CloseReason;
 use crate::error::{ClientFacing, Refusal, SqlState};
 use crate::platform::tls::stream::ClientStream;
-use crate::platform::wire::frame::FrameReader;
+use crate::platform::wire::frame::{FrameError, FrameReader};
 use crate::platform::wire::startup::StartupMessage;
 use crate::traffic::upstream::login::log_in;
 use crate::traffic::upstream::refusal::{
@@ -20,10 +20,13 @@ use crate::traffic::upstream::refusal::{
 use crate::traffic::upstream::{DialError, Login, LoginError};
 use bytes::BytesMut;
 use std::time::Duration;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 /// Asking AWS about a refused token must not make the client wait long for its answer.
 const DIAGNOSIS_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How often a waiting client is looked at.
+const CLIENT_LOOK: Duration = Duration::from_millis(250);
 
 /// Both connections stand, the login is complete, the client has not been told yet.
 #[derive(Debug)]
@@ -40,7 +43,7 @@ pub struct Connected {
 #[derive(Debug)]
 pub struct StartedRest {
     pub record: crate::access::audit::Record,
-    pub place: tokio::sync::OwnedSemaphorePermit,
+    pub place: Place,
     pub began: Instant,
 }
 
@@ -98,6 +101,14 @@ pub async fn connect(
     }
 }
 
+/// Resolves when the client has hung up. A client that waits for its login sends nothing, so there is
+/// nothing to read meanwhile; looking is enough.
+async fn client_gone(client: &ClientStream) {
+    while !client.peer_has_ended() {
+        sleep(CLIENT_LOOK).await;
+    }
+}
+
 struct Attempt<'a> {
     shared: &'a Shared,
     permit: &'a Permit,
@@ -138,14 +149,24 @@ impl Attempt<'_> {
         let target = self.permit.target();
         let cluster = target.resource_id.as_deref().unwrap_or(&target.endpoint.host);
         let budget = self.shared.budgets.of(cluster);
-        timeout_at(self.deadline, budget.turn())
-            .await
-            .map_err(|_| ConnectError::Budget)?;
         let connector = &self.shared.connector;
-        let link = connector
-            .dial(self.permit, self.deadline)
-            .await
-            .map_err(ConnectError::Dial)?;
+        let dialled = async {
+            timeout_at(self.deadline, budget.turn())
+                .await
+                .map_err(|_| ConnectError::Budget)?;
+            connector
+                .dial(self.permit, self.deadline)
+                .await
+                .map_err(ConnectError::Dial)
+        };
+        // Whoever does not wait any more must not cost others a turn, nor the server a login.
+        let link = tokio::select! {
+            link = dialled => link?,
+            () = client_gone(self.client.stream()) => {
+                let gone = LoginError::Client(FrameError::Closed);
+                return Err(ConnectError::Login(gone, credential.clone()));
+            }
+        };
         let began = Instant::now();
         let user = self.permit.db_user().as_str();
         let login = log_in(link, self.startup, user, credential, &mut self.client);

@@ -1,11 +1,12 @@
 //! One client connection from accept to close. Every state is a value that holds exactly what is
 //! known so far; every step takes the state before it by value:
 //!
-//! [`startup`] → [`identify`](mod@identify) → [`authorize`](mod@authorize) →
+//! [`arrive`](mod@arrive) → [`startup`] → [`identify`](mod@identify) → [`authorize`](mod@authorize) →
 //! [`credential`](mod@credential) → [`connect`](mod@connect) (dial, login) →
 //! [`serve`](mod@serve) (relay, close).
 //! [`cancel`] is the side door.
 
+pub mod arrive;
 pub mod authorize;
 pub mod cancel;
 pub mod connect;
@@ -14,6 +15,7 @@ pub mod identify;
 pub mod refuse;
 pub mod registry;
 pub mod serve;
+pub mod sources;
 pub mod startup;
 
 use crate::access::audit::Origin;
@@ -29,8 +31,10 @@ use crate::platform::tls::server::ServerIdentity;
 use crate::platform::tls::stream::ClientStream;
 use crate::traffic::upstream::Connector;
 use cancel::CancelKeys;
+use ipnet::IpNet;
 use refuse::Refused;
 use registry::Registry;
+use sources::Sources;
 use startup::Opened;
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,6 +46,8 @@ use tokio::time::Instant;
 pub struct Config {
     /// From accept until the client is logged in at the server.
     pub startup_timeout: Duration,
+    /// See [`prepare`](crate::traffic::upstream::dial::prepare).
+    pub tcp_user_timeout: Option<Duration>,
 }
 
 /// What all sessions share.
@@ -55,6 +61,7 @@ pub struct Shared {
     pub connector: Connector,
     pub cancel_keys: CancelKeys,
     pub registry: Registry,
+    pub sources: Sources,
     pub shutdown: Shutdown,
     pub metrics: Metrics,
 }
@@ -68,6 +75,9 @@ pub struct Door {
     pub tls_required: bool,
     /// A unix socket that other users may reach.
     pub shared_socket: bool,
+    /// Load balancers that connect here and say for whom, by PROXY protocol v2. Empty: clients connect
+    /// themselves.
+    pub balancers: Vec<IpNet>,
 }
 
 /// A connection that was just accepted.
@@ -84,7 +94,7 @@ pub struct Accepted {
 
 /// Drives one connection to its end.
 pub async fn run(shared: Arc<Shared>, accepted: Accepted) {
-    shared.metrics.connection_accepted();
+    let _open = shared.metrics.connection_accepted();
     let reason = drive(&shared, accepted).await;
     shared.metrics.connection_closed(reason);
 }
@@ -93,7 +103,7 @@ async fn drive(shared: &Shared, accepted: Accepted) -> CloseReason {
     let deadline = Instant::now()
         .checked_add(shared.config.startup_timeout)
         .unwrap_or_else(Instant::now);
-    let opening = startup::open(accepted, &shared.shutdown, deadline);
+    let opening = startup::open(shared, accepted, deadline);
     let started = match Box::pin(opening).await {
         Ok(Opened::Session(started)) => started,
         Ok(Opened::Cancel(request)) => return cancel::serve(shared, request).await,

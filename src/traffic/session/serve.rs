@@ -8,7 +8,8 @@ use crate::access::audit::Volume;
 use crate::domain::cancel_key::CancelKey;
 use crate::domain::reason::CloseReason;
 use crate::domain::session_id::SessionId;
-use crate::platform::telemetry::metrics::Direction;
+use crate::error::{Chain, Refusal, SqlState};
+use crate::platform::telemetry::metrics::{CancelOutcome, Direction};
 use crate::platform::wire::error::encode_refusal;
 use crate::platform::wire::greeting::encode_backend_key;
 use crate::traffic::relay::{Ending, Leftovers, Relay};
@@ -16,6 +17,7 @@ use crate::traffic::upstream::ServerStream;
 use crate::traffic::upstream::cancel::CancelRoute;
 use crate::traffic::upstream::login::Greeting;
 use bytes::BytesMut;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
@@ -42,13 +44,14 @@ pub async fn serve(shared: &Shared, connected: Connected) -> CloseReason {
     let mut server = login.stream;
     let greeting = login.greeting;
     let pid = greeting.key.as_ref().map(|key| key.pid);
-    let key = greeting.key.clone().and_then(|key| {
-        shared.cancel_keys.issue(CancelRoute {
+    let route = greeting.key.clone().map(|key| {
+        Arc::new(CancelRoute {
             target: permit.target().clone(),
             address: login.address,
             key,
         })
     });
+    let key = route.clone().and_then(|route| shared.cancel_keys.issue(route));
 
     let ready_status = greeting.ready_status;
     let mut from_server = hello(greeting, key.as_ref().map(|guard| &guard.key));
@@ -83,11 +86,33 @@ pub async fn serve(shared: &Shared, connected: Connected) -> CloseReason {
     let last_words = last_words(&ending, record.session());
     // Boxed: room for the goodbyes is not carried through the session's life.
     Box::pin(async {
-        tokio::join!(say_goodbye(server), say_and_close(client, &last_words));
+        let leave_server = async {
+            stop_work(shared, &ending, route.as_deref()).await;
+            say_goodbye(server).await;
+        };
+        tokio::join!(leave_server, say_and_close(client, &last_words));
     })
     .await;
     record.closed(ending.reason, volume);
     ending.reason
+}
+
+/// What the server does for nobody any more is cancelled, because it would notice the closed connection
+/// only when it next writes to it. The connection is still open here, so the server's process cannot have
+/// become another session's.
+async fn stop_work(shared: &Shared, ending: &Ending, route: Option<&CancelRoute>) {
+    let server_is_there = !matches!(ending.reason, CloseReason::ServerClosed | CloseReason::ServerLost);
+    let Some(route) = route.filter(|_| ending.server_busy && server_is_there) else {
+        return;
+    };
+    let outcome = match shared.connector.cancel(route).await {
+        Ok(()) => CancelOutcome::Abandoned,
+        Err(error) => {
+            tracing::warn!(backend_pid = route.key.pid, error = %Chain(&error), "cancel of an abandoned query failed");
+            CancelOutcome::Failed
+        }
+    };
+    shared.metrics.cancel(outcome);
 }
 
 /// What the client reads first: the server's own greeting, with the key that dbproxy issued.
@@ -100,13 +125,27 @@ fn hello(greeting: Greeting, key: Option<&CancelKey>) -> BytesMut {
     hello
 }
 
-/// What the client reads last, when it was dbproxy that ended the session.
+/// What the client reads last, when the server has not told it why the session ends.
 fn last_words(ending: &Ending, session: SessionId) -> BytesMut {
     let mut words = BytesMut::new();
-    if ending.reason == CloseReason::Shutdown && ending.client_can_be_told {
-        encode_refusal(&shutting_down(), session, &mut words);
+    let refusal = match ending.reason {
+        CloseReason::Shutdown => shutting_down(),
+        CloseReason::ServerClosed | CloseReason::ServerLost if !ending.server_has_told => server_gone(),
+        _ => return words,
+    };
+    if ending.client_can_be_told {
+        encode_refusal(&refusal, session, &mut words);
     }
     words
+}
+
+fn server_gone() -> Refusal {
+    Refusal::new(
+        CloseReason::ServerLost,
+        SqlState::CONNECTION_FAILURE,
+        "the database server closed the connection without a word",
+    )
+    .hint("It may have crashed, failed over or been restarted: see its log, and connect again.")
 }
 
 /// The server frees its slot at once instead of when it notices.

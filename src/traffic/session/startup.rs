@@ -1,12 +1,14 @@
 //! From accept to a startup message: TLS where asked for, GSS refused, the cancel side door.
 //!
 //! Reads are exact, so no byte that arrived in clear is ever taken for one that arrived inside TLS
-//! (the class of CVE-2021-23214): what a stranger puts behind an SSLRequest becomes the start of a
-//! TLS handshake, and fails as such.
+//! (the class of CVE-2021-23214): what is there before an SSLRequest was answered is refused, and what
+//! comes later becomes the start of a TLS handshake, and fails as such.
 
+use super::arrive::arrive;
 use super::cancel::CancelRequest;
 use super::refuse::{Refused, Turned};
-use super::{Accepted, Door};
+use super::sources::{Entry, Standing};
+use super::{Accepted, Door, Shared};
 use crate::access::audit::{Origin, Record};
 use crate::access::identity::Peer;
 use crate::domain::reason::CloseReason;
@@ -14,6 +16,7 @@ use crate::error::{Chain, Refusal, SqlState};
 use crate::platform::task::Shutdown;
 use crate::platform::tls::ALPN;
 use crate::platform::tls::stream::ClientStream;
+use crate::platform::wire::proxy_header::ProxyHeaderError;
 use crate::platform::wire::startup::{
     GRANTED, NOT_GRANTED, Opening, OpeningError, StartupMessage, body_length, parse,
 };
@@ -30,6 +33,9 @@ const TLS_HANDSHAKE: u8 = 0x16;
 /// How long an opening may take once dbproxy drains: long enough for a cancel.
 const DRAIN_PATIENCE: Duration = Duration::from_secs(2);
 
+/// How long a source that has too many connections already may take for its opening.
+const CROWD_PATIENCE: Duration = Duration::from_secs(5);
+
 /// What an opening leads to.
 pub enum Opened {
     Session(Box<Started>),
@@ -44,56 +50,57 @@ pub struct Started {
     pub peer: Peer,
     pub door: Arc<Door>,
     pub record: Record,
-    pub place: OwnedSemaphorePermit,
+    pub place: Place,
     pub began: Instant,
 }
 
+/// What a session takes from the limits, for as long as it lives.
+#[derive(Debug)]
+pub struct Place {
+    _of_all: OwnedSemaphorePermit,
+    _of_source: Entry,
+}
+
 /// Reads the opening packets, at latest until `deadline`; while dbproxy drains, not much longer.
-pub async fn open(accepted: Accepted, shutdown: &Shutdown, deadline: Instant) -> Result<Opened, Refused> {
+pub async fn open(shared: &Shared, accepted: Accepted, deadline: Instant) -> Result<Opened, Refused> {
     let Accepted {
-        stream,
+        mut stream,
         peer,
-        origin,
+        mut origin,
         door,
         place,
     } = accepted;
     let began = Instant::now();
-    let opening = Opener {
+    let shutdown = &shared.shutdown;
+    let arrival = in_time(shutdown, deadline, arrive(&mut stream, peer, &door)).await;
+    let arrival = arrival.map_err(|fault| fault.refused(&origin))?;
+    origin.source = arrival.source.unwrap_or(origin.source);
+    let entry = shared.sources.enter(arrival.counted);
+    let deadline = match entry.standing {
+        Standing::Within => deadline,
+        Standing::Over => began
+            .checked_add(CROWD_PATIENCE)
+            .map_or(deadline, |d| d.min(deadline)),
+        Standing::FarOver => return Err(silently(CloseReason::TooManyConnections, &origin)),
+    };
+    let opener = Opener {
         stream,
         door: door.clone(),
-    }
-    .negotiate();
-    let drained = async {
-        shutdown.drain.cancelled().await;
-        sleep(DRAIN_PATIENCE).await;
     };
-    let outcome = tokio::select! {
-        outcome = timeout_at(deadline, opening) => outcome,
-        () = drained => return Err(silently(CloseReason::Shutdown, &origin)),
-    };
-    let (stream, opening) = match outcome {
-        Ok(Ok(opened)) => opened,
-        Ok(Err(fault)) => return Err(fault.refused(&origin)),
-        Err(_) => return Err(silently(CloseReason::StartupTimeout, &origin)),
-    };
+    let (stream, opening) = in_time(shutdown, deadline, opener.negotiate())
+        .await
+        .map_err(|fault| fault.refused(&origin))?;
     match opening {
         Opening::Startup(startup) => {
             let mut record = Record::open(&origin, stream.is_tls());
             let user = startup.parameter("user").unwrap_or_default();
             record.asked_for(user, startup.parameter("database").unwrap_or(user));
-            // A unix socket needs no TLS, and libpq does not offer it there.
-            let in_clear = matches!(stream, ClientStream::Tcp(_));
-            let place = match place {
-                Some(_) if shutdown.drain.is_cancelled() => Err(shutting_down()),
-                Some(_) if door.tls_required && in_clear => Err(tls_required()),
-                Some(place) => Ok(place),
-                None => Err(no_place()),
-            };
-            match place {
+            record.server_name(stream.server_name().or(arrival.server_name.as_deref()));
+            match admit(shutdown, &door, &stream, place, entry) {
                 Ok(place) => Ok(Opened::Session(Box::new(Started {
                     stream,
                     startup,
-                    peer,
+                    peer: arrival.peer,
                     door,
                     record,
                     place,
@@ -105,6 +112,44 @@ pub async fn open(accepted: Accepted, shutdown: &Shutdown, deadline: Instant) ->
         Opening::Cancel(key) => Ok(Opened::Cancel(CancelRequest { stream, key })),
         // negotiate() returns neither of the two.
         Opening::Ssl | Opening::Gss => Err(silently(CloseReason::ProtocolViolation, &origin)),
+    }
+}
+
+/// The limits and rules that hold before it matters who the caller is.
+fn admit(
+    shutdown: &Shutdown,
+    door: &Door,
+    stream: &ClientStream,
+    place: Option<OwnedSemaphorePermit>,
+    entry: Entry,
+) -> Result<Place, Refusal> {
+    // A unix socket needs no TLS, and libpq does not offer it there.
+    let in_clear = matches!(stream, ClientStream::Tcp(_));
+    match place {
+        Some(_) if shutdown.drain.is_cancelled() => Err(shutting_down()),
+        Some(_) if door.tls_required && in_clear => Err(tls_required()),
+        Some(_) if entry.standing != Standing::Within => Err(no_place_for_source()),
+        Some(place) => Ok(Place {
+            _of_all: place,
+            _of_source: entry,
+        }),
+        None => Err(no_place()),
+    }
+}
+
+/// The result of `work`, or why it was not waited for.
+async fn in_time<T>(
+    shutdown: &Shutdown,
+    deadline: Instant,
+    work: impl Future<Output = Result<T, Fault>>,
+) -> Result<T, Fault> {
+    let drained = async {
+        shutdown.drain.cancelled().await;
+        sleep(DRAIN_PATIENCE).await;
+    };
+    tokio::select! {
+        outcome = timeout_at(deadline, work) => outcome.unwrap_or(Err(Fault::Late)),
+        () = drained => Err(Fault::Drained),
     }
 }
 
@@ -133,6 +178,15 @@ fn no_place() -> Refusal {
     .hint("Close idle connections, or raise `max_clients` in dbproxy's configuration.")
 }
 
+fn no_place_for_source() -> Refusal {
+    Refusal::new(
+        CloseReason::TooManyConnections,
+        SqlState::TOO_MANY_CONNECTIONS,
+        "too many connections from your address",
+    )
+    .hint("Close idle connections, or raise `max_clients_per_source` in dbproxy's configuration.")
+}
+
 fn tls_required() -> Refusal {
     Refusal::new(
         CloseReason::ClientTls,
@@ -143,10 +197,16 @@ fn tls_required() -> Refusal {
 }
 
 /// Why an opening failed.
-enum Fault {
+pub enum Fault {
     /// Connected and left again without a byte: a load balancer's check or a port scan.
     Probe,
     Lost,
+    Late,
+    /// dbproxy ends before the opening did.
+    Drained,
+    /// The listener is for load balancers, and this is none of them.
+    NotABalancer,
+    ProxyHeader(ProxyHeaderError),
     /// Not PostgreSQL: answering would only confuse.
     Garbage,
     /// Why its handshake failed.
@@ -160,6 +220,19 @@ impl Fault {
         match self {
             Self::Probe => Refused::Silently(CloseReason::Probe),
             Self::Lost => silently(CloseReason::ClientLost, origin),
+            Self::Late => silently(CloseReason::StartupTimeout, origin),
+            Self::Drained => silently(CloseReason::Shutdown, origin),
+            Self::NotABalancer => silently(CloseReason::ProxyHeader, origin),
+            Self::ProxyHeader(error) => {
+                // From a configured address: somebody has to mend a configuration.
+                tracing::warn!(
+                    source = origin.source,
+                    listener = origin.listener,
+                    %error,
+                    "no valid PROXY protocol v2 header from a load balancer"
+                );
+                Refused::Silently(CloseReason::ProxyHeader)
+            }
             Self::Garbage => silently(CloseReason::ProtocolViolation, origin),
             Self::ClientTls(error) => {
                 tracing::info!(
@@ -211,6 +284,7 @@ impl Opener {
                 }
                 Opening::Gss if !gss_asked => {
                     gss_asked = true;
+                    this = this.refuse_early_bytes()?;
                     this.answer(NOT_GRANTED).await?;
                 }
                 Opening::Ssl | Opening::Gss => {
@@ -239,15 +313,25 @@ impl Opener {
         Ok(parse(&body))
     }
 
-    async fn answer_ssl_request(mut self) -> Result<Self, Fault> {
-        match (self.acceptor(), &self.stream) {
+    /// Bytes that are here before the request was answered were sent in clear by somebody who did not
+    /// wait for the answer, and must not count as sent inside the encryption (CVE-2021-23214).
+    fn refuse_early_bytes(self) -> Result<Self, Fault> {
+        match self.stream.has_unread() {
+            false => Ok(self),
+            true => Err(Fault::Told(self.stream, OpeningError::EarlyBytes)),
+        }
+    }
+
+    async fn answer_ssl_request(self) -> Result<Self, Fault> {
+        let mut this = self.refuse_early_bytes()?;
+        match (this.acceptor(), &this.stream) {
             (Some(acceptor), ClientStream::Tcp(_)) => {
-                self.answer(GRANTED).await?;
-                self.start_tls(acceptor, false).await
+                this.answer(GRANTED).await?;
+                this.start_tls(acceptor, false).await
             }
             _ => {
-                self.answer(NOT_GRANTED).await?;
-                Ok(self)
+                this.answer(NOT_GRANTED).await?;
+                Ok(this)
             }
         }
     }

@@ -35,6 +35,8 @@ pub struct Config {
     pub tls_timeout: Duration,
     /// From the startup message to the first ReadyForQuery.
     pub login_timeout: Duration,
+    /// See [`prepare`].
+    pub tcp_user_timeout: Option<Duration>,
 }
 
 /// Why a server could not be reached or not be trusted.
@@ -128,7 +130,7 @@ impl Connector {
         let target = permit.target();
         let began = Instant::now();
         let within = self.config.dial_timeout;
-        let dialling = timeout(within, connect(&target.dial));
+        let dialling = timeout(within, connect(&target.dial, self.config.tcp_user_timeout));
         let (tcp, address) = match timeout_at(deadline, dialling).await {
             Ok(Ok(connected)) => connected?,
             _ => return Err(DialError::Timeout(target.dial.clone())),
@@ -150,7 +152,7 @@ impl Connector {
             .await
             .map_err(|_| DialError::Timeout(target.dial.clone()))?
             .map_err(failed)?;
-        prepare(&tcp).map_err(failed)?;
+        prepare(&tcp, self.config.tcp_user_timeout).map_err(failed)?;
         self.secure(target, tcp, deadline).await
     }
 
@@ -198,7 +200,10 @@ impl Connector {
 }
 
 /// Tries every address of the name, in the order DNS gives them.
-async fn connect(dial: &HostPort) -> Result<(TcpStream, SocketAddr), DialError> {
+async fn connect(
+    dial: &HostPort,
+    user_timeout: Option<Duration>,
+) -> Result<(TcpStream, SocketAddr), DialError> {
     let addresses = tokio::net::lookup_host((dial.host.as_str(), dial.port))
         .await
         .map_err(|error| DialError::Resolve(dial.clone(), error))?;
@@ -206,7 +211,7 @@ async fn connect(dial: &HostPort) -> Result<(TcpStream, SocketAddr), DialError> 
     for address in addresses {
         match TcpStream::connect(address).await {
             Ok(stream) => {
-                prepare(&stream).map_err(|error| DialError::Connect(dial.clone(), error))?;
+                prepare(&stream, user_timeout).map_err(|error| DialError::Connect(dial.clone(), error))?;
                 return Ok((stream, address));
             }
             Err(error) => last = error,
@@ -216,14 +221,19 @@ async fn connect(dial: &HostPort) -> Result<(TcpStream, SocketAddr), DialError> 
 }
 
 /// Finds a peer that went away silently by keepalive probes, also below the 350 s after which a
-/// network load balancer forgets a connection. No TCP_USER_TIMEOUT: it also counts the time in which a
-/// living peer takes nothing, and would cut a client that reads slowly or a server that waits for a
-/// lock.
-pub fn prepare(stream: &TcpStream) -> io::Result<()> {
+/// network load balancer forgets a connection. While bytes are under way to such a peer the kernel
+/// sends them again instead of probing, for a quarter of an hour unless TCP_USER_TIMEOUT says less. That
+/// is off unless asked for: it also counts the time in which a living peer takes nothing, and would cut
+/// a client that reads slowly or a server that waits for a lock.
+pub fn prepare(stream: &TcpStream, user_timeout: Option<Duration>) -> io::Result<()> {
     stream.set_nodelay(true)?;
+    let socket = SockRef::from(stream);
+    if user_timeout.is_some() {
+        socket.set_tcp_user_timeout(user_timeout)?;
+    }
     let keepalive = TcpKeepalive::new()
         .with_time(Duration::from_secs(30))
         .with_interval(Duration::from_secs(10))
         .with_retries(3);
-    SockRef::from(stream).set_tcp_keepalive(&keepalive)
+    socket.set_tcp_keepalive(&keepalive)
 }

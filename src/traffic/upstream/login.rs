@@ -20,6 +20,12 @@ use tokio::io::AsyncWriteExt;
 /// Largest greeting that is kept until the login is complete: a few dozen parameters take 2 kB.
 const GREETING_BYTES_MAX: usize = 256 * 1024;
 
+/// Requests of an authentication exchange: SASL takes three, everything else one.
+const REQUESTS_MAX: u8 = 8;
+/// Iterations of the key derivation that a server may ask for. They are computed on the thread of other
+/// sessions: so many take tens of milliseconds. PostgreSQL's default is 4,096.
+const SCRAM_ITERATIONS_MAX: u32 = 100_000;
+
 /// Why a login failed.
 #[derive(Debug, thiserror::Error)]
 pub enum LoginError {
@@ -31,6 +37,8 @@ pub enum LoginError {
     TokenNotAsked { asked: &'static str },
     #[error("the server asks for an authentication method ({0}) that dbproxy does not support")]
     UnknownMethod(String),
+    #[error("the server asks for {0} iterations of SCRAM-SHA-256, allowed are {SCRAM_ITERATIONS_MAX}")]
+    ScramIterations(String),
     #[error("SCRAM authentication failed")]
     Scram(#[source] io::Error),
     #[error("the server's messages before its first ReadyForQuery are malformed: {0}")]
@@ -111,6 +119,7 @@ struct Exchange<'a> {
 impl Exchange<'_> {
     /// Until AuthenticationOk.
     async fn authenticate(&mut self) -> Result<(), LoginError> {
+        let mut requests = 0u8;
         loop {
             let frame = self.receive().await?;
             match frame.tag {
@@ -119,7 +128,13 @@ impl Exchange<'_> {
                         self.keep(&frame)?;
                         return Ok(());
                     }
-                    asked => self.answer(asked, &frame).await?,
+                    _ if requests == REQUESTS_MAX => {
+                        return Err(LoginError::Malformed("the exchange does not end"));
+                    }
+                    asked => {
+                        requests = requests.saturating_add(1);
+                        self.answer(asked, &frame).await?;
+                    }
                 },
                 tag::ERROR_RESPONSE => return Err(refused(&frame)),
                 tag::NOTICE_RESPONSE | tag::NEGOTIATE_PROTOCOL_VERSION => self.keep(&frame)?,
@@ -138,7 +153,10 @@ impl Exchange<'_> {
                     self.greeting.key = Some(key.ok_or(LoginError::Malformed("cancel key"))?);
                 }
                 tag::READY_FOR_QUERY => {
-                    self.greeting.ready_status = frame.body.first().copied().unwrap_or(b'I');
+                    let [status @ (b'I' | b'T' | b'E')] = frame.body[..] else {
+                        return Err(LoginError::Malformed("ReadyForQuery"));
+                    };
+                    self.greeting.ready_status = status;
                     return self.keep(&frame);
                 }
                 tag::ERROR_RESPONSE => return Err(refused(&frame)),
@@ -190,6 +208,7 @@ impl Exchange<'_> {
         let Authentication::SaslContinue(challenge) = self.receive_authentication().await? else {
             return Err(LoginError::Malformed("SASL challenge expected"));
         };
+        judge_iterations(&challenge)?;
         scram.update(&challenge).map_err(LoginError::Scram)?;
         out.clear();
         frontend::sasl_response(scram.message(), &mut out).map_err(LoginError::Scram)?;
@@ -280,6 +299,20 @@ impl Exchange<'_> {
     }
 }
 
+/// The challenge is `r=<nonce>,s=<salt>,i=<iterations>` (RFC 5802 §7).
+fn judge_iterations(challenge: &[u8]) -> Result<(), LoginError> {
+    let challenge = String::from_utf8_lossy(challenge);
+    let given = challenge.split(',').find_map(|part| part.strip_prefix("i="));
+    match given.map(str::parse::<u32>) {
+        Some(Ok(1..=SCRAM_ITERATIONS_MAX)) => Ok(()),
+        Some(_) => {
+            let shown = given.unwrap_or_default().chars().take(20).collect();
+            Err(LoginError::ScramIterations(shown))
+        }
+        None => Err(LoginError::Malformed("SASL challenge without its iterations")),
+    }
+}
+
 fn parse_authentication(frame: &Frame) -> Result<Authentication, LoginError> {
     auth::parse(&frame.body).ok_or(LoginError::Malformed("authentication request"))
 }
@@ -293,4 +326,20 @@ fn unknown(asked: &Authentication) -> LoginError {
         Authentication::Other(code) => format!("code {code}"),
         other => format!("{other:?}").chars().take(40).collect(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_cannot_have_us_compute_for_minutes() {
+        assert!(judge_iterations(b"r=abc,s=c2FsdA==,i=4096").is_ok());
+        for asked in ["0", "100001", "4294967295", "99999999999", "-1", "x"] {
+            let challenge = format!("r=abc,s=c2FsdA==,i={asked}");
+            let error = judge_iterations(challenge.as_bytes()).unwrap_err();
+            assert!(matches!(error, LoginError::ScramIterations(_)), "{error}");
+        }
+        assert!(judge_iterations(b"r=abc,s=c2FsdA==").is_err());
+    }
 }

@@ -139,7 +139,10 @@ pub fn login_refusal(error: &LoginError, circumstances: &Circumstances<'_>) -> R
             CloseReason::ServerProtocol,
             SqlState::CONNECTION_FAILURE,
             Chain(error).to_string(),
-        ),
+        )
+        .hint("The server, or something between it and dbproxy, broke off or does not keep to the protocol; see its log."),
+        LoginError::ScramIterations(_) => refuse(error.to_string())
+            .hint("Set `scram_iterations` of the server lower and the password of this db user anew."),
     }
 }
 
@@ -211,11 +214,17 @@ fn no_iam_hint(circumstances: &Circumstances<'_>) -> String {
 
 /// The server's own refusal, passed on with its SQLSTATE; a hint is added where dbproxy knows more.
 fn server_refusal(server: &ServerError, circumstances: &Circumstances<'_>) -> Refusal {
-    let code = match server.code.is_empty() {
-        true => SqlState::CONNECTION_EXCEPTION,
-        false => SqlState::of_server(&server.code),
+    // A server may leave out or garble what the protocol demands; a driver must be able to read it.
+    let is_code = server.code.len() == 5 && server.code.bytes().all(|b| b.is_ascii_alphanumeric());
+    let code = match is_code {
+        true => SqlState::of_server(&server.code),
+        false => SqlState::CONNECTION_EXCEPTION,
     };
-    let mut refusal = Refusal::new(CloseReason::ServerRefused, code, server.message.clone());
+    let message = match server.message.as_str() {
+        "" => "the server refused the login without a reason",
+        message => message,
+    };
+    let mut refusal = Refusal::new(CloseReason::ServerRefused, code, message);
     refusal.detail = server.detail.clone();
     refusal.hint = server.hint.clone().or_else(|| hint_for(server, circumstances));
     refusal

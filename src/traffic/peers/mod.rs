@@ -1,0 +1,200 @@
+//! The other replicas behind one address. A load balancer sends a CancelRequest to any of them, and only
+//! the one that relays the session can carry it out: the others hand it on, over TLS that both
+//! ends have proven ([`PeerTls`]). Nothing else is shared.
+
+mod slot;
+
+pub use slot::{Slot, Slots};
+
+use crate::domain::cancel_key::CancelKey;
+use crate::domain::target::HostPort;
+use crate::platform::tls::peer::PeerTls;
+use crate::platform::wire::greeting::encode_cancel_request;
+use bytes::BytesMut;
+use rustls::pki_types::ServerName;
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpStream, lookup_host};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+
+/// How long a replica may take to say what became of a request.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the names of the replicas may take to resolve.
+const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Requests on their way to other replicas at a time; further ones are dropped.
+const IN_FLIGHT_MAX: usize = 64;
+/// Addresses that are taken from one name.
+const ADDRESSES_MAX: usize = 1_024;
+
+/// What a replica answers, as one byte.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// The server has taken the cancel.
+    Done,
+    /// No session here has this key.
+    Unknown,
+    /// The key is known, but the cancel did not reach the server.
+    Failed,
+}
+
+impl Answer {
+    pub fn to_byte(self) -> u8 {
+        match self {
+            Self::Done => b'D',
+            Self::Unknown => b'U',
+            Self::Failed => b'F',
+        }
+    }
+
+    fn from_byte(byte: u8) -> Self {
+        match byte {
+            b'D' => Self::Done,
+            b'U' => Self::Unknown,
+            _ => Self::Failed,
+        }
+    }
+}
+
+/// The replicas of one address, and this one's place among them.
+#[derive(Debug)]
+pub struct Peers {
+    pub tls: PeerTls,
+    slots: Slots,
+    own: SocketAddr,
+    own_slot: Slot,
+    members: Vec<HostPort>,
+    in_flight: Semaphore,
+}
+
+/// Why the replicas cannot work together.
+#[derive(Debug, thiserror::Error)]
+pub enum PeersError {
+    #[error("the secret cannot be used")]
+    Secret(#[from] rustls::Error),
+    #[error("the address at which other replicas reach this one is not known; give `advertise`")]
+    OwnAddress(#[source] io::Error),
+}
+
+impl Peers {
+    /// `own` is where this replica listens for the others; an unspecified address is replaced by the one
+    /// that packets leave from.
+    pub fn new(secret: &[u8], own: SocketAddr, members: Vec<HostPort>) -> Result<Self, PeersError> {
+        let own = reachable(own).map_err(PeersError::OwnAddress)?;
+        let slots = Slots::from_secret(secret)?;
+        Ok(Self {
+            tls: PeerTls::from_secret(secret)?,
+            own_slot: slots.of_replica(own),
+            slots,
+            own,
+            members,
+            in_flight: Semaphore::new(IN_FLIGHT_MAX),
+        })
+    }
+
+    /// Whether a key with this secret leads to this replica.
+    pub fn leads_here(&self, key: &CancelKey) -> bool {
+        self.slots.of_key(key) == self.own_slot
+    }
+
+    /// Asks the replicas that may have issued the key, one after another.
+    pub async fn hand_on(&self, key: &CancelKey) -> Answer {
+        let Ok(_turn) = self.in_flight.try_acquire() else {
+            return Answer::Failed;
+        };
+        let slot = self.slots.of_key(key);
+        let mut answer = Answer::Unknown;
+        for address in self.others().await {
+            if self.slots.of_replica(address) != slot {
+                continue;
+            }
+            match timeout(ANSWER_TIMEOUT, self.ask(address, key)).await {
+                Ok(Ok(Answer::Done)) => return Answer::Done,
+                Ok(Ok(Answer::Unknown)) => {}
+                Ok(Ok(Answer::Failed)) => answer = Answer::Failed,
+                Ok(Err(error)) => {
+                    tracing::warn!(replica = %address, %error, "a replica did not take a cancel");
+                    answer = Answer::Failed;
+                }
+                Err(_) => {
+                    tracing::warn!(replica = %address, "a replica did not answer a cancel in time");
+                    answer = Answer::Failed;
+                }
+            }
+        }
+        answer
+    }
+
+    /// Resolved anew each time: replicas come and go, and cancels are rare.
+    async fn others(&self) -> Vec<SocketAddr> {
+        let mut found = Vec::new();
+        for member in &self.members {
+            let lookup = lookup_host((member.host.as_str(), member.port));
+            match timeout(RESOLVE_TIMEOUT, lookup).await {
+                Ok(Ok(addresses)) => found.extend(addresses.take(ADDRESSES_MAX)),
+                Ok(Err(error)) => tracing::warn!(%member, %error, "the name of a replica does not resolve"),
+                Err(_) => tracing::warn!(%member, "the name of a replica does not resolve in time"),
+            }
+        }
+        found.sort_unstable();
+        found.dedup();
+        found.retain(|address| *address != self.own);
+        found
+    }
+
+    async fn ask(&self, address: SocketAddr, key: &CancelKey) -> io::Result<Answer> {
+        let tcp = TcpStream::connect(address).await?;
+        tcp.set_nodelay(true)?;
+        let name = ServerName::IpAddress(address.ip().into());
+        let connector = TlsConnector::from(self.tls.client.clone());
+        let mut stream = Box::pin(connector.connect(name, tcp)).await?;
+        let mut request = BytesMut::new();
+        encode_cancel_request(key, &mut request);
+        stream.write_all(&request).await?;
+        stream.flush().await?;
+        Ok(Answer::from_byte(stream.read_u8().await?))
+    }
+}
+
+/// Connecting a datagram socket sends nothing, but says which address packets would leave from.
+fn reachable(own: SocketAddr) -> io::Result<SocketAddr> {
+    if !own.ip().is_unspecified() {
+        return Ok(own);
+    }
+    // Addresses for documentation (RFC 5737, RFC 3849): no host has them, the default route is asked for.
+    let (any, far) = match own {
+        SocketAddr::V4(_) => (
+            SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
+            SocketAddr::from(([192, 0, 2, 1], 9)),
+        ),
+        SocketAddr::V6(_) => (
+            SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
+            SocketAddr::from(([0x2001, 0xdb8, 0, 0, 0, 0, 0, 1], 9)),
+        ),
+    };
+    let socket = UdpSocket::bind(any)?;
+    socket.connect(far)?;
+    Ok(SocketAddr::new(socket.local_addr()?.ip(), own.port()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_survive_the_way_and_anything_else_is_a_failure() {
+        for answer in [Answer::Done, Answer::Unknown, Answer::Failed] {
+            assert_eq!(Answer::from_byte(answer.to_byte()), answer);
+        }
+        assert_eq!(Answer::from_byte(0), Answer::Failed);
+    }
+
+    #[test]
+    fn an_address_that_was_given_is_taken() {
+        let given = "10.0.0.1:6433".parse().unwrap();
+        assert_eq!(reachable(given).unwrap(), given);
+    }
+}

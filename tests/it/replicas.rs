@@ -1,0 +1,129 @@
+//! Several replicas behind one address: a cancel that reaches the wrong one is handed to the one that
+//! relays the session, and only replicas with the same secret take part.
+
+use crate::support::raw::{backend_key, cancel_request};
+use crate::support::{Proxy, Raw, Sandbox};
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+
+fn free_address() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+fn secret_file(sandbox: &Sandbox, name: &str, secret: &str) -> PathBuf {
+    let path = sandbox.dir.join(format!("{name}-{}.secret", std::process::id()));
+    std::fs::write(&path, secret).unwrap();
+    path
+}
+
+fn replica(sandbox: &Sandbox, listen: SocketAddr, members: &[SocketAddr], secret: &Path) -> Proxy {
+    let members: Vec<String> = members.iter().map(|m| format!("\"{m}\"")).collect();
+    let peers = format!(
+        "[peers]\nlisten = \"{listen}\"\nmembers = [{}]\nsecret_file = \"{}\"\n",
+        members.join(", "),
+        secret.display()
+    );
+    Proxy::start(
+        sandbox,
+        &(sandbox.target("orders", "db_users = [\"app_ro\"]") + &peers),
+    )
+}
+
+fn cancels(proxy: &Proxy, outcome: &str, count: f64) {
+    let name = format!("dbproxy_cancel_requests_total{{outcome=\"{outcome}\"}}");
+    proxy.wait_for_metric(&name, count);
+}
+
+#[test]
+fn a_cancel_reaches_the_replica_that_relays_the_session() {
+    let (sandbox, _turn) = Sandbox::shared();
+    let secret = secret_file(sandbox, "replicas", &"5".repeat(64));
+    let members: Vec<SocketAddr> = (0..3).map(|_| free_address()).collect();
+    let replicas: Vec<Proxy> = members
+        .iter()
+        .map(|own| replica(sandbox, *own, &members, &secret))
+        .collect();
+    // The key has the eight bytes of protocol 3.0.
+    let (mut raw, greeting) = Raw::log_in(replicas[0].port(), "app_ro");
+    let key = backend_key(&greeting);
+    assert_eq!(key.len(), 8);
+    for (number, other) in replicas.iter().enumerate().skip(1) {
+        raw.query("select pg_sleep(600)");
+        let mut canceller = Raw::connect(other.port());
+        canceller.send(&cancel_request(&key));
+        assert!(canceller.rest().is_empty(), "a cancel is never answered");
+        let answer = raw.read_until(b'Z');
+        assert!(
+            answer.iter().any(|m| m.tag == b'E' && m.field(b'C') == "57014"),
+            "{answer:?}"
+        );
+        cancels(other, "handed_on", 1.0);
+        cancels(&replicas[0], "forwarded", number as f64);
+    }
+    // Guesses are as silent as anywhere, and mostly not even handed on.
+    for guess in 0..64u8 {
+        let mut canceller = Raw::connect(replicas[1].port());
+        canceller.send(&cancel_request(&[&key[..4], &[guess; 4]].concat()));
+        assert!(canceller.rest().is_empty());
+    }
+    cancels(&replicas[1], "unknown_key", 64.0);
+}
+
+#[test]
+fn another_secret_opens_nothing() {
+    let (sandbox, _turn) = Sandbox::shared();
+    let ours = secret_file(sandbox, "ours", &"6".repeat(64));
+    let others = secret_file(sandbox, "others", &"7".repeat(64));
+    let members = [free_address(), free_address()];
+    let good = replica(sandbox, members[0], &members, &ours);
+    let bad = replica(sandbox, members[1], &members, &others);
+    let (mut raw, greeting) = Raw::log_in(good.port(), "app_ro");
+    raw.query("select 'done' from pg_sleep(1)");
+    let mut canceller = Raw::connect(bad.port());
+    canceller.send(&cancel_request(&backend_key(&greeting)));
+    assert!(canceller.rest().is_empty());
+    assert!(
+        raw.read_until(b'Z').iter().any(|m| m.tag == b'D'),
+        "not cancelled"
+    );
+    // Nor does a client that speaks plain PostgreSQL there.
+    let mut stranger = Raw::connect(members[0].port());
+    stranger.send(&cancel_request(&backend_key(&greeting)));
+    stranger.rest();
+    raw.query("select 'done' from pg_sleep(1)");
+    assert!(
+        raw.read_until(b'Z').iter().any(|m| m.tag == b'D'),
+        "not cancelled"
+    );
+    assert_eq!(
+        good.metric("dbproxy_cancel_requests_total{outcome=\"forwarded\"}"),
+        0.0
+    );
+}
+
+#[test]
+fn mistakes_of_the_configuration_are_named() {
+    let (sandbox, _turn) = Sandbox::shared();
+    let short = secret_file(sandbox, "short", "short");
+    let peers = format!(
+        "[peers]\nlisten = \"nowhere\"\nmembers = []\nsecret_file = \"{}\"\n",
+        short.display()
+    );
+    let config = sandbox.target("orders", "db_users = [\"app_ro\"]") + &peers;
+    let path = crate::support::proxy::config_file(sandbox, &config);
+    let output = crate::support::proxy::dbproxy(&[])
+        .arg("--config")
+        .arg(&path)
+        .output()
+        .unwrap();
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    for what in [
+        "peers.listen",
+        "peers.members",
+        "peers.secret_file",
+        "openssl rand",
+    ] {
+        assert!(error.contains(what), "{what} is not in\n{error}");
+    }
+}
