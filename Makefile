@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup build test lint deny docs doc demo sandbox sandbox-down bench
+.PHONY: help setup build test lint deny docs doc demo fuzz torture sandbox sandbox-down bench
 
 CARGO ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
@@ -21,8 +21,9 @@ build: setup ## the release binary
 
 lint: setup ## formatting, clippy, shell scripts
 	$(CARGO) fmt --check
+	$(CARGO) fmt --check --manifest-path fuzz/Cargo.toml
 	$(CARGO) clippy --locked --all-targets -- -D warnings
-	shellcheck scripts/setup scripts/demo scripts/check-dependencies scripts/check-roots .ci/run
+	shellcheck scripts/setup scripts/demo scripts/check-dependencies scripts/check-roots scripts/fuzz .ci/run
 
 deny: setup ## licences, bans and sources of the dependencies
 	scripts/check-dependencies
@@ -31,10 +32,18 @@ test: setup ## everything: lint, dependencies, trust roots, unit and integration
 	@$(MAKE) --no-print-directory lint deny
 	scripts/check-roots
 	$(CARGO) test --locked
+	scripts/fuzz 5
 	$(SANDBOX) up --quiet --dir $(TARGET)/sandbox-probe
 	probed=0; python3 tests/sandbox/probe.py --dir $(TARGET)/sandbox-probe || probed=$$?; \
 	  $(SANDBOX) down --quiet --dir $(TARGET)/sandbox-probe; exit $$probed
 	@echo "all tests passed"
+
+fuzz: setup ## fuzz every parser that sees the network (SECONDS=60 for each)
+	scripts/fuzz $(or $(SECONDS),60)
+
+torture: setup ## the full torture suite and a long fuzz run: half an hour and more
+	DBPROXY_TORTURE=full $(CARGO) test --locked --test it
+	FUZZ_AT_ONCE=1 scripts/fuzz $(or $(SECONDS),600)
 
 docs: setup ## write the generated documents anew
 	UPDATE_DOCS=1 $(CARGO) test --locked --test it docs

@@ -47,15 +47,3 @@ fn a_source_far_beyond_its_limit_is_not_answered() {
     let reason = "dbproxy_connections_closed_total{reason=\"too_many_connections\"}";
     proxy.wait_for_metric(reason, 1.0);
 }
-
-#[test]
-fn all_together_may_have_so_many_connections() {
-    let (sandbox, _turn) = Sandbox::shared();
-    let proxy = proxy(sandbox, "max_clients = 1");
-    let (first, _) = Raw::log_in(proxy.port(), "app_ro");
-    let error = refused(&proxy);
-    assert!(error.field(b'H').contains("max_clients"), "{error:?}");
-    drop(first);
-    proxy.wait_for_metric("dbproxy_connections_open", 0.0);
-    Raw::log_in(proxy.port(), "app_ro");
-}

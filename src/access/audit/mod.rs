@@ -19,6 +19,7 @@ pub struct Record {
     server_name: Option<String>,
     user: String,
     database: String,
+    role: Option<String>,
     caller: Option<Caller>,
     policy: Option<&'static str>,
     credential: Option<&'static str>,
@@ -53,6 +54,7 @@ impl Record {
             server_name: None,
             user: String::new(),
             database: String::new(),
+            role: None,
             caller: None,
             policy: None,
             credential: None,
@@ -68,6 +70,12 @@ impl Record {
     pub fn asked_for(&mut self, user: &[u8], database: &[u8]) {
         self.user = String::from_utf8_lossy(user).into_owned();
         self.database = String::from_utf8_lossy(database).into_owned();
+    }
+
+    /// The role that the session is to have from its first moment, where the client asks for another than
+    /// the db user; bounded by the startup packet.
+    pub fn begins_as(&mut self, role: Option<&[u8]>) {
+        self.role = role.map(|role| String::from_utf8_lossy(role).into_owned());
     }
 
     /// The name that the client's TLS handshake asked for; bounded by the handshake.
@@ -96,6 +104,7 @@ impl Record {
             database_target = self.target,
             db_user = self.user,
             database = self.database,
+            role = self.role,
             policy = self.policy,
             credential = self.credential,
             backend_pid = self.backend_pid,

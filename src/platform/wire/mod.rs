@@ -9,6 +9,7 @@ pub mod auth;
 pub mod error;
 pub mod frame;
 pub mod greeting;
+pub mod options;
 pub mod proxy_header;
 pub mod startup;
 pub mod walker;

@@ -16,6 +16,7 @@ use crate::error::{Chain, Refusal, SqlState};
 use crate::platform::task::Shutdown;
 use crate::platform::tls::ALPN;
 use crate::platform::tls::stream::ClientStream;
+use crate::platform::wire::options::settings;
 use crate::platform::wire::proxy_header::ProxyHeaderError;
 use crate::platform::wire::startup::{
     GRANTED, NOT_GRANTED, Opening, OpeningError, StartupMessage, body_length, parse,
@@ -95,6 +96,7 @@ pub async fn open(shared: &Shared, accepted: Accepted, deadline: Instant) -> Res
             let mut record = Record::open(&origin, stream.is_tls());
             let user = startup.parameter("user").unwrap_or_default();
             record.asked_for(user, startup.parameter("database").unwrap_or(user));
+            record.begins_as(role_of(&startup).as_deref());
             record.server_name(stream.server_name().or(arrival.server_name.as_deref()));
             match admit(shutdown, &door, &stream, place, entry) {
                 Ok(place) => Ok(Opened::Session(Box::new(Started {
@@ -113,6 +115,21 @@ pub async fn open(shared: &Shared, accepted: Accepted, deadline: Instant) -> Res
         // negotiate() returns neither of the two.
         Opening::Ssl | Opening::Gss => Err(silently(CloseReason::ProtocolViolation, &origin)),
     }
+}
+
+/// `role` or `session_authorization`, by `options` or by a parameter of its own, which the server reads
+/// last.
+fn role_of(startup: &StartupMessage) -> Option<Vec<u8>> {
+    let is_role = |name: &[u8]| {
+        [&b"role"[..], b"session_authorization"]
+            .iter()
+            .any(|known| known.eq_ignore_ascii_case(name))
+    };
+    let options = settings(startup.parameter("options").unwrap_or_default());
+    let mut by_options = options.into_iter().filter(|setting| is_role(&setting.name));
+    let by_parameter = startup.parameters().filter(|(name, _)| is_role(name));
+    let last = by_parameter.last().map(|(_, value)| value.to_vec());
+    last.or_else(|| by_options.next_back().map(|setting| setting.value))
 }
 
 /// The limits and rules that hold before it matters who the caller is.
@@ -381,5 +398,22 @@ impl Opener {
 
     async fn answer(&mut self, byte: u8) -> Result<(), Fault> {
         self.stream.write_all(&[byte]).await.map_err(|_| Fault::Lost)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_role_that_a_session_begins_with_is_seen() {
+        let role = |parameters: &[(&str, &str)]| {
+            role_of(&StartupMessage::new(parameters.iter().copied()))
+                .map(|role| String::from_utf8(role).unwrap())
+        };
+        assert_eq!(role(&[("user", "app")]), None);
+        let options = ("options", "-c role=one -c Session-Authorization=two");
+        assert_eq!(role(&[options]).as_deref(), Some("two"));
+        assert_eq!(role(&[("ROLE", "three"), options]).as_deref(), Some("three"));
     }
 }

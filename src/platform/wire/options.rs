@@ -1,0 +1,126 @@
+//! The startup parameter `options`, read as PostgreSQL reads it: command-line switches of the server
+//! (PostgreSQL manual, "Message Formats", StartupMessage; `pg_split_opts` and `process_postgres_switches`
+//! of its source). dbproxy passes the parameter on byte for byte and only looks: what a session is
+//! set to from its first moment belongs into the record. The server alone judges.
+
+/// A setting that the options ask for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setting {
+    /// `-` is read as `_`, as the server does; the case is the client's.
+    pub name: Vec<u8>,
+    pub value: Vec<u8>,
+}
+
+/// The settings in their order: `-c name=value`, `-cname=value`, `--name=value`. Other switches and
+/// what is no setting are left out.
+pub fn settings(options: &[u8]) -> Vec<Setting> {
+    let mut found = Vec::new();
+    let mut words = split(options).into_iter();
+    while let Some(word) = words.next() {
+        let setting = match word.as_slice() {
+            // Ends the switches.
+            b"--" => break,
+            [b'-', b'-', rest @ ..] => Some(rest.to_vec()),
+            b"-c" => words.next(),
+            [b'-', b'c', rest @ ..] => Some(rest.to_vec()),
+            // Switches with a value of their own in the next word.
+            [b'-', switch] if WITH_VALUE.contains(switch) => {
+                words.next();
+                None
+            }
+            _ => None,
+        };
+        found.extend(setting.as_deref().and_then(named));
+    }
+    found
+}
+
+/// Switches of a backend that take a value (the server's `getopt` string).
+const WITH_VALUE: &[u8] = b"BCDdfhkoprStvW";
+
+/// White space separates words, a backslash takes the next byte as it is.
+fn split(options: &[u8]) -> Vec<Vec<u8>> {
+    let mut words = Vec::new();
+    let mut word = None::<Vec<u8>>;
+    let mut bytes = options.iter().copied();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c => words.extend(word.take()),
+            b'\\' => word.get_or_insert_default().extend(bytes.next()),
+            other => word.get_or_insert_default().push(other),
+        }
+    }
+    words.extend(word);
+    words
+}
+
+/// `name=value`; without a value there is nothing that the server would set.
+fn named(text: &[u8]) -> Option<Setting> {
+    let at = text.iter().position(|byte| *byte == b'=')?;
+    let (name, value) = text.split_at_checked(at)?;
+    let name = name.iter().map(|byte| if *byte == b'-' { b'_' } else { *byte });
+    Some(Setting {
+        name: name.collect(),
+        value: value.get(1..).unwrap_or_default().to_vec(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(options: &str) -> Vec<(String, String)> {
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        settings(options.as_bytes())
+            .into_iter()
+            .map(|setting| (text(setting.name), text(setting.value)))
+            .collect()
+    }
+
+    fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        expected.iter().map(owned).collect()
+    }
+
+    /// Each of these was compared with `current_setting` in a session opened with it.
+    #[test]
+    fn settings_are_read_as_the_server_reads_them() {
+        for (options, expected) in [
+            ("-c TimeZone=Etc/GMT+5", &[("TimeZone", "Etc/GMT+5")][..]),
+            ("-cwork_mem=5MB", &[("work_mem", "5MB")]),
+            ("--work-mem=5MB", &[("work_mem", "5MB")]),
+            (r"-c search_path=a\ b", &[("search_path", "a b")]),
+            (r"-c a.b=x\\y", &[("a.b", r"x\y")]),
+            ("-c a.b=1-c", &[("a.b", "1-c")]),
+            ("-c a.b=c=d", &[("a.b", "c=d")]),
+            ("  -c\ta.b=1\n--c.d=2 ", &[("a.b", "1"), ("c.d", "2")]),
+            ("-d 5 -c a.b=1", &[("a.b", "1")]),
+            ("-c a.b=", &[("a.b", "")]),
+        ] {
+            assert_eq!(read(options), pairs(expected), "{options:?}");
+        }
+    }
+
+    #[test]
+    fn what_sets_nothing_is_left_out() {
+        for options in [
+            "",
+            " ",
+            "-c",
+            "-c ",
+            "--x",
+            r"\",
+            "word",
+            "-",
+            "-- --a=b",
+            "-d -c a=b",
+        ] {
+            assert_eq!(read(options), pairs(&[]), "{options:?}");
+        }
+    }
+
+    #[test]
+    fn a_backslash_at_the_end_takes_nothing() {
+        assert_eq!(read("-c a.b=1\\"), pairs(&[("a.b", "1")]));
+    }
+}
