@@ -4,33 +4,31 @@
 //! (the class of CVE-2021-23214): what is there before an SSLRequest was answered is refused, and what
 //! comes later becomes the start of a TLS handshake, and fails as such.
 
+mod fault;
+mod opener;
+
+pub use fault::Fault;
+
 use super::arrive::arrive;
 use super::cancel::CancelRequest;
-use super::refuse::{Refused, Turned};
+use super::refuse::Refused;
 use super::sources::{Entry, Standing};
 use super::{Accepted, Door, Shared};
-use crate::access::audit::{Origin, Record};
+use crate::access::audit::Record;
 use crate::access::identity::Peer;
 use crate::domain::reason::CloseReason;
-use crate::error::{Chain, Refusal, SqlState};
+use crate::error::{Refusal, SqlState};
 use crate::platform::task::Shutdown;
-use crate::platform::tls::ALPN;
 use crate::platform::tls::stream::ClientStream;
 use crate::platform::wire::options::settings;
-use crate::platform::wire::proxy_header::ProxyHeaderError;
-use crate::platform::wire::startup::{
-    GRANTED, NOT_GRANTED, Opening, OpeningError, StartupMessage, body_length, parse,
-};
-use std::io;
+use crate::platform::wire::startup::{Opening, StartupMessage};
+use fault::silently;
+use opener::Opener;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep, timeout_at};
-use tokio_rustls::TlsAcceptor;
 
-/// First byte of a TLS handshake record: the client begins TLS without asking (PostgreSQL 17).
-const TLS_HANDSHAKE: u8 = 0x16;
 /// How long an opening may take once dbproxy drains: long enough for a cancel.
 const DRAIN_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -170,12 +168,6 @@ async fn in_time<T>(
     }
 }
 
-/// Closing without a word leaves no trace at the other end, so one is left here.
-fn silently(reason: CloseReason, origin: &Origin) -> Refused {
-    tracing::debug!(source = origin.source, listener = origin.listener, %reason, "connection closed before startup");
-    Refused::Silently(reason)
-}
-
 /// What a client is told when its session ends, or does not begin, because dbproxy ends.
 pub fn shutting_down() -> Refusal {
     Refusal::new(
@@ -211,194 +203,6 @@ fn tls_required() -> Refusal {
         "this listener accepts TLS connections only",
     )
     .hint("Connect with sslmode=require or stronger.")
-}
-
-/// Why an opening failed.
-pub enum Fault {
-    /// Connected and left again without a byte: a load balancer's check or a port scan.
-    Probe,
-    Lost,
-    Late,
-    /// dbproxy ends before the opening did.
-    Drained,
-    /// The listener is for load balancers, and this is none of them.
-    NotABalancer,
-    ProxyHeader(ProxyHeaderError),
-    /// Not PostgreSQL: answering would only confuse.
-    Garbage,
-    /// Why its handshake failed.
-    ClientTls(String),
-    /// Answered with an error: the peer speaks PostgreSQL.
-    Told(ClientStream, OpeningError),
-}
-
-impl Fault {
-    fn refused(self, origin: &Origin) -> Refused {
-        match self {
-            Self::Probe => Refused::Silently(CloseReason::Probe),
-            Self::Lost => silently(CloseReason::ClientLost, origin),
-            Self::Late => silently(CloseReason::StartupTimeout, origin),
-            Self::Drained => silently(CloseReason::Shutdown, origin),
-            Self::NotABalancer => silently(CloseReason::ProxyHeader, origin),
-            Self::ProxyHeader(error) => {
-                // From a configured address: somebody has to mend a configuration.
-                tracing::warn!(
-                    source = origin.source,
-                    listener = origin.listener,
-                    %error,
-                    "no valid PROXY protocol v2 header from a load balancer"
-                );
-                Refused::Silently(CloseReason::ProxyHeader)
-            }
-            Self::Garbage => silently(CloseReason::ProtocolViolation, origin),
-            Self::ClientTls(error) => {
-                tracing::info!(
-                    source = origin.source,
-                    listener = origin.listener,
-                    error,
-                    "TLS handshake with a client failed"
-                );
-                Refused::Silently(CloseReason::ClientTls)
-            }
-            Self::Told(stream, error) => {
-                let state = match error {
-                    OpeningError::Version { .. } => SqlState::FEATURE_NOT_SUPPORTED,
-                    _ => SqlState::PROTOCOL_VIOLATION,
-                };
-                Refused::Told(Box::new(Turned {
-                    stream,
-                    refusal: Refusal::new(CloseReason::ProtocolViolation, state, error.to_string()),
-                    session: origin.session,
-                    record: None,
-                }))
-            }
-        }
-    }
-}
-
-struct Opener {
-    stream: ClientStream,
-    door: Arc<Door>,
-}
-
-impl Opener {
-    /// Answers encryption requests (each at most once) until the real opening packet is there.
-    async fn negotiate(self) -> Result<(ClientStream, Opening), Fault> {
-        let mut this = self.accept_direct_tls().await?;
-        let (mut ssl_asked, mut gss_asked) = (this.stream.is_tls(), this.stream.is_tls());
-        let mut first = true;
-        loop {
-            let opening = match this.read_opening(first).await? {
-                Ok(opening) => opening,
-                Err(error) => return Err(Fault::Told(this.stream, error)),
-            };
-            first = false;
-            match opening {
-                Opening::Ssl if !ssl_asked => {
-                    ssl_asked = true;
-                    this = this.answer_ssl_request().await?;
-                    gss_asked |= this.stream.is_tls();
-                }
-                Opening::Gss if !gss_asked => {
-                    gss_asked = true;
-                    this = this.refuse_early_bytes()?;
-                    this.answer(NOT_GRANTED).await?;
-                }
-                Opening::Ssl | Opening::Gss => {
-                    let error = OpeningError::Malformed("encryption was asked for twice");
-                    return Err(Fault::Told(this.stream, error));
-                }
-                done => return Ok((this.stream, done)),
-            }
-        }
-    }
-
-    /// One packet, read to its last byte and no further.
-    async fn read_opening(&mut self, first: bool) -> Result<Result<Opening, OpeningError>, Fault> {
-        let mut header = [0; 4];
-        match self.stream.read_exact(&mut header).await {
-            Ok(_) => {}
-            Err(error) if first && error.kind() == io::ErrorKind::UnexpectedEof => {
-                return Err(Fault::Probe);
-            }
-            Err(_) => return Err(Fault::Lost),
-        }
-        // A length that cannot be is not PostgreSQL at all: HTTP, a scan, a wrong port.
-        let length = body_length(header).map_err(|_| Fault::Garbage)?;
-        let mut body = vec![0; length];
-        self.stream.read_exact(&mut body).await.map_err(|_| Fault::Lost)?;
-        Ok(parse(&body))
-    }
-
-    /// Bytes that are here before the request was answered were sent in clear by somebody who did not
-    /// wait for the answer, and must not count as sent inside the encryption (CVE-2021-23214).
-    fn refuse_early_bytes(self) -> Result<Self, Fault> {
-        match self.stream.has_unread() {
-            false => Ok(self),
-            true => Err(Fault::Told(self.stream, OpeningError::EarlyBytes)),
-        }
-    }
-
-    async fn answer_ssl_request(self) -> Result<Self, Fault> {
-        let mut this = self.refuse_early_bytes()?;
-        match (this.acceptor(), &this.stream) {
-            (Some(acceptor), ClientStream::Tcp(_)) => {
-                this.answer(GRANTED).await?;
-                this.start_tls(acceptor, false).await
-            }
-            _ => {
-                this.answer(NOT_GRANTED).await?;
-                Ok(this)
-            }
-        }
-    }
-
-    /// A client may begin with a TLS handshake; it must then say `postgresql` by ALPN, so that a
-    /// client of another protocol cannot be led here.
-    async fn accept_direct_tls(self) -> Result<Self, Fault> {
-        let ClientStream::Tcp(tcp) = &self.stream else {
-            return Ok(self);
-        };
-        let mut first = [0; 1];
-        match tcp.peek(&mut first).await {
-            Ok(0) | Err(_) => Err(Fault::Probe),
-            Ok(_) if first == [TLS_HANDSHAKE] => match self.acceptor() {
-                Some(acceptor) => self.start_tls(acceptor, true).await,
-                None => Err(Fault::ClientTls(
-                    "no certificate is configured for clients".to_owned(),
-                )),
-            },
-            Ok(_) => Ok(self),
-        }
-    }
-
-    async fn start_tls(self, acceptor: TlsAcceptor, direct: bool) -> Result<Self, Fault> {
-        let ClientStream::Tcp(tcp) = self.stream else {
-            return Err(Fault::ClientTls("TLS is for TCP only".to_owned()));
-        };
-        let stream = acceptor
-            .accept(tcp)
-            .await
-            .map_err(|error| Fault::ClientTls(Chain(&error).to_string()))?;
-        if direct && stream.get_ref().1.alpn_protocol() != Some(ALPN) {
-            return Err(Fault::ClientTls(
-                "direct TLS without ALPN `postgresql`".to_owned(),
-            ));
-        }
-        Ok(Self {
-            stream: ClientStream::Tls(Box::new(stream)),
-            door: self.door,
-        })
-    }
-
-    fn acceptor(&self) -> Option<TlsAcceptor> {
-        let identity = self.door.tls.as_ref()?;
-        Some(TlsAcceptor::from(identity.current()))
-    }
-
-    async fn answer(&mut self, byte: u8) -> Result<(), Fault> {
-        self.stream.write_all(&[byte]).await.map_err(|_| Fault::Lost)
-    }
 }
 
 #[cfg(test)]
