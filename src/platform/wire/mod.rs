@@ -3,7 +3,7 @@
 //!
 //! `pgwire` writes the messages it has types for. It never sees bytes from the network: its
 //! decoders are not bounded by the message they decode, so the few messages dbproxy reads are
-//! parsed here, each from its own slice.
+//! parsed here, each from its own slice; `hazards` shows what that spares us.
 
 pub mod auth;
 pub mod error;
@@ -14,5 +14,7 @@ pub mod proxy_header;
 pub mod startup;
 pub mod walker;
 
+#[cfg(test)]
+mod hazards;
 #[cfg(test)]
 mod properties;
