@@ -22,6 +22,7 @@ mod docs;
 mod doctor;
 mod drivers;
 mod ends;
+mod faults;
 mod lifecycle;
 mod limits;
 mod login;

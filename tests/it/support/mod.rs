@@ -2,6 +2,7 @@
 
 pub mod proxy;
 pub mod raw;
+pub mod relay;
 pub mod sandbox;
 pub mod tls;
 

@@ -220,6 +220,12 @@ impl Proxy {
         line.split_whitespace().nth(1)?.parse().ok()
     }
 
+    /// Files and sockets that the process holds.
+    pub fn open_files(&self) -> usize {
+        let files = std::fs::read_dir(format!("/proc/{}/fd", self.child.id()));
+        files.expect("the process runs").count()
+    }
+
     pub fn wait_for_exit(&mut self) -> ExitStatus {
         let began = Instant::now();
         loop {
