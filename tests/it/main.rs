@@ -26,6 +26,7 @@ mod faults;
 mod lifecycle;
 mod limits;
 mod login;
+mod openings;
 mod refusals;
 mod replicas;
 mod startup;

@@ -15,7 +15,7 @@ use crate::domain::reason::CloseReason;
 use crate::platform::wire::walker::Traffic;
 use bytes::BytesMut;
 use control::Listening;
-use pump::{End, Pump};
+use pump::{AtEnd, End, Pump};
 use std::cell::RefCell;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -81,8 +81,9 @@ where
         Self {
             client,
             server,
-            up: Pump::starting_with(leftovers.from_client),
-            down: Pump::starting_with(leftovers.from_server),
+            up: Pump::starting_with(leftovers.from_client, AtEnd::PassOn),
+            // The client may have to be told why the server has ended.
+            down: Pump::starting_with(leftovers.from_server, AtEnd::Deliver),
             traffic,
             listening: Listening::to(control),
             vigil: Vigil::default(),

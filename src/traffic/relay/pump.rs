@@ -8,10 +8,19 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 /// Chunks that one direction moves before the other gets its turn.
 const CHUNKS_PER_TURN: u8 = 8;
 
+/// What the writing side hears when the reading side has sent its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AtEnd {
+    /// The end, too.
+    PassOn,
+    /// All bytes; the end comes from whoever has more to say.
+    Deliver,
+}
+
 /// How a direction ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
-    /// The reading side sent its end, and the writing side has been told.
+    /// The reading side sent its end, and the writing side has heard what [`AtEnd`] says.
     Finished,
     ReadFailed,
     WriteFailed,
@@ -31,17 +40,19 @@ pub struct Pump {
     /// What was read and not yet taken by the writing side; never more than one scratch buffer.
     pending: BytesMut,
     stage: Stage,
+    at_end: AtEnd,
     bytes: u64,
     unflushed: bool,
 }
 
 impl Pump {
     /// `pending` was read before the relay began.
-    pub fn starting_with(pending: BytesMut) -> Self {
+    pub fn starting_with(pending: BytesMut, at_end: AtEnd) -> Self {
         Self {
             bytes: pending.len() as u64,
             pending,
             stage: Stage::Open,
+            at_end,
             unflushed: true,
         }
     }
@@ -90,9 +101,12 @@ impl Pump {
                     return Poll::Pending;
                 }
                 Stage::EndRead => {
-                    let told = self.write_pending(cx, to).is_ready()
-                        && Pin::new(&mut *to).poll_shutdown(cx).is_ready();
-                    if !told {
+                    let heard = self.write_pending(cx, to).is_ready()
+                        && match self.at_end {
+                            AtEnd::PassOn => Pin::new(&mut *to).poll_shutdown(cx).is_ready(),
+                            AtEnd::Deliver => Pin::new(&mut *to).poll_flush(cx).is_ready(),
+                        };
+                    if !heard {
                         return Poll::Pending;
                     }
                     if self.stage == Stage::EndRead {
