@@ -14,6 +14,7 @@
 
 mod support;
 
+mod bad_servers;
 mod balancer;
 mod cancel;
 mod command_line;

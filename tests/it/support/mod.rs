@@ -4,6 +4,7 @@ pub mod proxy;
 pub mod raw;
 pub mod relay;
 pub mod sandbox;
+pub mod scripted;
 pub mod tls;
 
 pub use proxy::{Proxy, psql};
