@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup build test lint deny docs doc demo fuzz torture sandbox sandbox-down bench
+.PHONY: help setup build test lint deny docs doc demo fuzz torture sandbox sandbox-down bench load
 
 CARGO ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
@@ -64,3 +64,8 @@ bench: build ## compare with a direct connection and with PgBouncer; then the mi
 	scripts/setup --bench
 	python3 benches/pgbench.py
 	$(CARGO) bench --locked --bench micro
+
+load: build ## 10,000 idle clients, a storm of new ones, a soak of two minutes (20: docs/benchmarks.md)
+	python3 benches/load.py idle
+	python3 benches/load.py storm
+	python3 benches/load.py soak --minutes 2

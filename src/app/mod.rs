@@ -39,7 +39,9 @@ use tokio::sync::Notify;
 /// After the grace is over, how long closing may take.
 const LAST_MOMENT: Duration = Duration::from_secs(3);
 /// Files beside those of sessions: listeners, logs, AWS calls.
-const FILES_RESERVED: u64 = 128;
+const FILES_RESERVED: usize = 128;
+/// Clients beyond the limit who are told so at a time.
+const TURNED_AWAY_MAX: usize = 1_000;
 
 /// Why the process could not start.
 #[derive(Debug, thiserror::Error)]
@@ -84,7 +86,7 @@ impl App {
     /// Builds all parts and binds all addresses, or says what is in the way.
     pub async fn start(settings: Settings, runtime: tokio::runtime::Handle) -> Result<Self, StartError> {
         forbid_core_dumps();
-        check_file_limit(settings.max_clients);
+        let room = Room::within(raise_file_limit(), settings.max_clients);
         let background = Background::new(runtime);
         let metrics = Metrics::new();
         let credentials = credentials(&settings, &background, &metrics).await;
@@ -119,7 +121,7 @@ impl App {
             Some(address) => {
                 let handles = Handles {
                     metrics,
-                    max_clients: settings.max_clients,
+                    max_clients: room.clients,
                     shutdown: shutdown.clone(),
                     started: started.clone(),
                     stop: stop.clone(),
@@ -130,7 +132,6 @@ impl App {
             None => None,
         };
         let drain_timeout = settings.drain_timeout;
-        let max_clients = settings.max_clients;
         let listeners = bind(settings, identity.as_ref())?;
         let peer_listener = peers
             .map(|(address, peers)| PeerListener::bind(address, peers))
@@ -139,7 +140,7 @@ impl App {
             listeners,
             peer_listener,
             admin,
-            gate: Gate::new(shared, Arc::new(workers), max_clients),
+            gate: Gate::new(shared, Arc::new(workers), room.clients, room.turned_away),
             identity,
             background,
             shutdown,
@@ -257,17 +258,38 @@ fn join_peers(settings: Option<&PeersSetting>) -> Result<Option<(SocketAddr, Arc
     Ok(Some((*listen, Arc::new(peers))))
 }
 
-/// A session takes two files; a process that has too few hangs its clients instead of refusing them.
-fn check_file_limit(max_clients: usize) {
-    let limit = raise_file_limit();
-    let sessions = u64::try_from(max_clients).unwrap_or(u64::MAX);
-    let needed = sessions.saturating_mul(2).saturating_add(FILES_RESERVED);
-    if limit < needed {
-        tracing::warn!(
-            limit,
-            needed,
-            "the limit of open files is too low for max_clients; raise it (ulimit -n)"
-        );
+/// How many clients fit.
+#[derive(Debug, PartialEq, Eq)]
+struct Room {
+    clients: usize,
+    /// Clients beyond that who may be told at a time that there is no place.
+    turned_away: usize,
+}
+
+impl Room {
+    /// A session takes two files. A process that runs out of them refuses its clients with reasons that
+    /// mislead, or lets them hang; so it takes fewer.
+    fn within(files: u64, wanted: usize) -> Self {
+        let files = usize::try_from(files).unwrap_or(usize::MAX);
+        let turned_away = files.checked_div(8).unwrap_or_default().min(TURNED_AWAY_MAX);
+        let fit = files
+            .saturating_sub(FILES_RESERVED)
+            .saturating_sub(turned_away)
+            .checked_div(2)
+            .unwrap_or_default()
+            .max(1);
+        if fit < wanted {
+            tracing::warn!(
+                limit_of_open_files = files,
+                max_clients = wanted,
+                clients = fit,
+                "the limit of open files is too low for max_clients: fewer are let in; raise it (ulimit -n)"
+            );
+        }
+        Self {
+            clients: fit.min(wanted),
+            turned_away,
+        }
     }
 }
 
@@ -319,5 +341,22 @@ fn thread_count(configured: usize) -> usize {
     match configured {
         0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
         count => count,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_clients_are_let_in_than_files_allow() {
+        let room = |files, wanted| {
+            let Room { clients, turned_away } = Room::within(files, wanted);
+            (clients, turned_away)
+        };
+        assert_eq!(room(u64::MAX, 1_000), (1_000, 1_000));
+        assert_eq!(room(1_048_576, 1_000_000), (523_724, 1_000));
+        assert_eq!(room(1_024, 1_000), (384, 128));
+        assert_eq!(room(0, 1_000), (1, 0));
     }
 }

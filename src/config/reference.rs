@@ -39,7 +39,7 @@ pub const TOP: &[Key] = &[
     key(
         "max_clients",
         "1000",
-        "Client connections at a time, at least 1; a further one is refused with SQLSTATE 53300.",
+        "Client connections at a time, at least 1; a further one is refused with SQLSTATE 53300. Each takes two files: where the limit of open files (`ulimit -n`) is lower, fewer are let in, and a warning says how many.",
     ),
     key(
         "max_clients_per_source",

@@ -120,6 +120,12 @@ impl Metrics {
         Counted::on(&self.0.connections)
     }
 
+    /// One that was refused before it became a session, for want of room.
+    pub fn connection_dropped(&self) {
+        self.0.accepted.inc();
+        self.connection_closed(CloseReason::TooManyConnections);
+    }
+
     pub fn connection_closed(&self, reason: CloseReason) {
         let labels = [("reason", reason.as_str())];
         self.0.closed.get_or_create(&labels).inc();

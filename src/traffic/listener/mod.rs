@@ -11,13 +11,17 @@ use crate::domain::session_id::SessionId;
 use crate::platform::task::Shutdown;
 use crate::platform::task::workers::Workers;
 use crate::platform::tls::stream::ClientStream;
+use crate::platform::wire::error::encode_refusal;
+use crate::traffic::session::startup::no_place;
 use crate::traffic::session::{self, Accepted, Door, Shared};
 use crate::traffic::upstream::dial::prepare;
 use aws_lc_rs::rand;
-use socket2::{Domain, Protocol, Socket, Type};
+use bytes::BytesMut;
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::mem::MaybeUninit;
+use std::net::{Shutdown as Closing, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,8 +31,6 @@ use unix::BoundSocket;
 
 /// Connections waiting to be accepted; the kernel caps it at `net.core.somaxconn`.
 const BACKLOG: i32 = 1024;
-/// How many clients beyond the limit may be turned away politely at a time.
-const TURNED_AWAY_MAX: usize = 100;
 /// Pause after a failed accept, which mostly means that file descriptors have run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -95,8 +97,14 @@ pub struct Gate {
 }
 
 impl Gate {
-    pub fn new(shared: Arc<Shared>, workers: Arc<Workers>, max_clients: usize) -> Self {
-        let all = max_clients.saturating_add(TURNED_AWAY_MAX);
+    /// `turned_away_max` clients beyond the limit may be told at a time that there is no place.
+    pub fn new(
+        shared: Arc<Shared>,
+        workers: Arc<Workers>,
+        max_clients: usize,
+        turned_away_max: usize,
+    ) -> Self {
+        let all = max_clients.saturating_add(turned_away_max);
         Self {
             shared,
             workers,
@@ -158,7 +166,9 @@ impl Listener {
 
     fn admit(&self, socket: Handed, source: Source, listener: &str, gate: &Gate) {
         let Ok(held) = gate.sockets.clone().try_acquire_owned() else {
-            tracing::warn!(listener, source = source.name, "connection dropped: far too many");
+            gate.shared.metrics.connection_dropped();
+            tracing::debug!(listener, source = source.name, "connection refused: far too many");
+            socket.say_no_place();
             return;
         };
         let mut bits = [0; 8];
@@ -205,6 +215,22 @@ enum Handed {
 }
 
 impl Handed {
+    /// What can be done for one of far too many without waiting for it: PostgreSQL too answers a client
+    /// that it cannot serve before it has read from it.
+    fn say_no_place(self) {
+        let mut message = BytesMut::new();
+        encode_refusal(&no_place(), SessionId::from_random(0), &mut message);
+        let socket = match &self {
+            Self::Tcp(socket) => SockRef::from(socket),
+            Self::Unix(socket) => SockRef::from(socket),
+        };
+        // It is non-blocking, and its buffer is empty.
+        let _ = socket.send(&message);
+        let _ = socket.shutdown(Closing::Write);
+        // What has been sent must not be lost to the reset that unread input would cause.
+        let _ = socket.recv(&mut [MaybeUninit::uninit(); 1024]);
+    }
+
     fn adopt(self, user_timeout: Option<Duration>) -> io::Result<ClientStream> {
         match self {
             Self::Tcp(socket) => {

@@ -143,11 +143,11 @@ where
             (_, Poll::Ready(End::WriteFailed)) | (Poll::Ready(End::ReadFailed), _) => {
                 Some(CloseReason::ClientLost)
             }
+            // A server that answers Terminate may close before the client does, and without a TLS goodbye.
+            (_, Poll::Ready(_)) if self.traffic.client_has_terminated() => Some(CloseReason::ClientClosed),
             (_, Poll::Ready(End::ReadFailed)) => Some(CloseReason::ServerLost),
             // All the server had to say has reached the client.
             (up, Poll::Ready(End::Finished)) => Some(match up {
-                // A server that answers Terminate may close before the client does.
-                _ if self.traffic.client_has_terminated() => CloseReason::ClientClosed,
                 Poll::Ready(End::Finished) => CloseReason::ClientClosed,
                 _ => CloseReason::ServerClosed,
             }),

@@ -178,7 +178,8 @@ pub fn shutting_down() -> Refusal {
     .hint("Connect again.")
 }
 
-fn no_place() -> Refusal {
+/// What a client is told when dbproxy is full.
+pub fn no_place() -> Refusal {
     Refusal::new(
         CloseReason::TooManyConnections,
         SqlState::TOO_MANY_CONNECTIONS,

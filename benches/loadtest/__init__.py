@@ -1,0 +1,1 @@
+"""What benches/load.py is made of."""
