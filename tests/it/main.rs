@@ -27,6 +27,7 @@ mod faults;
 mod lifecycle;
 mod limits;
 mod login;
+mod modern;
 mod openings;
 mod refusals;
 mod replicas;
