@@ -16,6 +16,7 @@ mod support;
 
 mod bad_servers;
 mod balancer;
+mod bulk;
 mod cancel;
 mod command_line;
 mod credentials;
@@ -24,6 +25,7 @@ mod doctor;
 mod drivers;
 mod ends;
 mod faults;
+mod flow;
 mod lifecycle;
 mod limits;
 mod login;
