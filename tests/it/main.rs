@@ -33,5 +33,6 @@ mod modern;
 mod openings;
 mod refusals;
 mod replicas;
+mod replication;
 mod startup;
 mod tls;
