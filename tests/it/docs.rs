@@ -116,3 +116,22 @@ fn readers(folder: &std::path::Path) -> String {
     }
     text
 }
+
+/// `docs/protocol.md` says which test shows what; each of them exists.
+#[test]
+fn the_tests_that_the_protocol_names_exist() {
+    let text = std::fs::read_to_string(root().join("docs/protocol.md")).unwrap();
+    let named = text
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .filter_map(|code| code.split_once("::"));
+    let mut count = 0;
+    for (module, test) in named {
+        let path = root().join("tests/it").join(format!("{module}.rs"));
+        let source = std::fs::read_to_string(&path).unwrap_or_else(|_| panic!("{module}::{test}"));
+        assert!(source.contains(&format!("fn {test}()")), "{module}::{test}");
+        count += 1;
+    }
+    assert!(count > 50, "{count}");
+}
