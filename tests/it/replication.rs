@@ -126,11 +126,11 @@ fn pg_recvlogical_streams_until_it_is_told_to_stop() {
         .spawn()
         .unwrap();
     proxy.query(ADMIN, "create table received as select generate_series(1, 10) x");
-    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let inserts = lines
+    let mut lines = BufReader::new(child.stdout.take().unwrap())
+        .lines()
         .map(Result::unwrap)
         .filter(|line| line.contains("public.received: INSERT"));
-    assert_eq!(inserts.take(10).count(), 10);
+    assert_eq!(lines.by_ref().take(10).count(), 10);
     let pid = child.id().to_string();
     assert!(
         Command::new("kill")
@@ -139,6 +139,8 @@ fn pg_recvlogical_streams_until_it_is_told_to_stop() {
             .unwrap()
             .success()
     );
+    // It must be able to write to its end.
+    assert_eq!(lines.count(), 0);
     assert!(child.wait().unwrap().success());
 }
 
