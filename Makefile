@@ -22,6 +22,7 @@ build: setup ## the release binary
 lint: setup ## formatting, clippy, shell scripts
 	$(CARGO) fmt --check
 	$(CARGO) fmt --check --manifest-path fuzz/Cargo.toml
+	$(CARGO) fmt --check --manifest-path tests/pgwire-hazards/Cargo.toml
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	shellcheck scripts/setup scripts/demo scripts/check-dependencies scripts/check-roots scripts/fuzz .ci/run
 
@@ -33,6 +34,7 @@ test: setup ## everything: lint, dependencies, trust roots, unit and integration
 	scripts/check-roots
 	$(CARGO) test --locked
 	scripts/fuzz 5
+	$(CARGO) test --locked --manifest-path tests/pgwire-hazards/Cargo.toml --target-dir $(TARGET)/pgwire-hazards
 	$(SANDBOX) up --quiet --dir $(TARGET)/sandbox-probe
 	probed=0; python3 tests/sandbox/probe.py --dir $(TARGET)/sandbox-probe || probed=$$?; \
 	  $(SANDBOX) down --quiet --dir $(TARGET)/sandbox-probe; exit $$probed

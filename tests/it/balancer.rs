@@ -77,6 +77,8 @@ fn without_its_header_a_connection_is_closed() {
     let truncated = header(1, 0x11, &[1, 2, 3]);
     let text = b"PROXY TCP4 127.0.0.5 127.0.0.1 1 5432\r\n".to_vec();
     let tries = [
+        // Shorter than a header: nobody waits for more.
+        SSL_REQUEST.to_vec(),
         startup(3 << 16, STARTUP),
         truncated,
         text,

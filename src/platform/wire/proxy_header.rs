@@ -9,7 +9,8 @@ pub const PREFIX_BYTES: usize = 16;
 /// bytes, HAProxy some hundred with a client certificate's names.
 pub const BODY_BYTES_MAX: usize = 4_096;
 
-const SIGNATURE: [u8; 12] = *b"\r\n\r\n\0\r\nQUIT\n";
+/// What every header begins with.
+pub const SIGNATURE: [u8; 12] = *b"\r\n\r\n\0\r\nQUIT\n";
 const FIELD_AUTHORITY: u8 = 0x02;
 const FIELD_CRC32C: u8 = 0x03;
 const FIELD_AWS: u8 = 0xea;

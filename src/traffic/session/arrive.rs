@@ -8,7 +8,9 @@ use super::Door;
 use super::startup::Fault;
 use crate::access::identity::Peer;
 use crate::platform::tls::stream::ClientStream;
-use crate::platform::wire::proxy_header::{self, PREFIX_BYTES, ProxyHeader, Source};
+use crate::platform::wire::proxy_header::{
+    self, PREFIX_BYTES, ProxyHeader, ProxyHeaderError, SIGNATURE, Source,
+};
 use std::net::IpAddr;
 use tokio::io::AsyncReadExt;
 
@@ -44,6 +46,10 @@ async fn read_header(stream: &mut ClientStream) -> Result<ProxyHeader, Fault> {
     // A health check of the balancer may connect and leave again without a word.
     let (first, rest) = prefix.split_at_mut(1);
     stream.read_exact(first).await.map_err(|_| Fault::Probe)?;
+    // A client that comes directly waits for an answer to less than a prefix.
+    if !SIGNATURE.starts_with(first) {
+        return Err(Fault::ProxyHeader(ProxyHeaderError::Signature));
+    }
     stream.read_exact(rest).await.map_err(|_| Fault::Lost)?;
     let length = proxy_header::body_length(&prefix).map_err(Fault::ProxyHeader)?;
     let mut body = vec![0; length];

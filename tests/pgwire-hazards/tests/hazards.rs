@@ -45,7 +45,10 @@ fn tls() -> (TlsAcceptor, TlsConnector) {
         .unwrap()
         .with_root_certificates(roots)
         .with_no_client_auth();
-    (TlsAcceptor::from(Arc::new(server)), TlsConnector::from(Arc::new(client)))
+    (
+        TlsAcceptor::from(Arc::new(server)),
+        TlsConnector::from(Arc::new(client)),
+    )
 }
 
 /// The class of CVE-2021-23214. Whoever sits between client and server puts a startup message (or a
@@ -68,7 +71,10 @@ async fn plaintext_behind_the_ssl_request_is_read_as_if_it_came_inside_tls() {
     let (socket, _) = listener.accept().await.unwrap();
     // Both segments have arrived: whoever injects decides when.
     tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-    let mut framed = negotiate_tls::<()>(socket, Some(acceptor)).await.unwrap().unwrap();
+    let mut framed = negotiate_tls::<()>(socket, Some(acceptor))
+        .await
+        .unwrap()
+        .unwrap();
     let _client = client.await.unwrap();
     assert!(framed.is_secure(), "pgwire reports a secure connection");
     match framed.next().await {
@@ -93,7 +99,11 @@ impl StartupHandler for Refusing {
         C::Error: Debug,
         PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
     {
-        let info = ErrorInfo::new("ERROR".to_owned(), "28P01".to_owned(), "wrong password".to_owned());
+        let info = ErrorInfo::new(
+            "ERROR".to_owned(),
+            "28P01".to_owned(),
+            "wrong password".to_owned(),
+        );
         Err(PgWireError::UserError(Box::new(info)))
     }
 }
@@ -150,5 +160,8 @@ async fn a_startup_error_that_is_not_fatal_is_followed_by_ready_for_query() {
         () = server => {}
         () = client => {}
     }
-    assert!(refusing.queried.load(Ordering::SeqCst), "the query of a refused client runs");
+    assert!(
+        refusing.queried.load(Ordering::SeqCst),
+        "the query of a refused client runs"
+    );
 }
