@@ -39,6 +39,8 @@ pub struct Refusal {
     pub message: String,
     pub detail: Option<String>,
     pub hint: Option<String>,
+    /// Further fields of an ErrorResponse, where the refusal is the server's own.
+    pub further: Box<[(u8, String)]>,
 }
 
 impl Refusal {
@@ -49,6 +51,7 @@ impl Refusal {
             message: message.into(),
             detail: None,
             hint: None,
+            further: Box::default(),
         }
     }
 

@@ -269,6 +269,8 @@ fn the_servers_own_refusals_keep_their_sqlstate() {
     let [state, message, hint] = refusal(&proxy, "app_ro", "nodb");
     assert_eq!(state, "3D000");
     assert_eq!(message, "database \"nodb\" does not exist");
+    assert!(hint.contains("Name a database that exists"), "{hint}");
+    let [_, _, hint] = refusal(&proxy, "app_ro", "app_ro");
     assert!(hint.contains("names no database"), "{hint}");
 }
 

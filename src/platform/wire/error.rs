@@ -1,32 +1,38 @@
 //! ErrorResponse: dbproxy's own, and reading the server's.
 
+use super::auth::encode_frame;
 use crate::domain::session_id::SessionId;
 use crate::error::Refusal;
-use bytes::BytesMut;
-use pgwire::error::ErrorInfo;
-use pgwire::messages::Message;
-use pgwire::messages::response::ErrorResponse;
+use bytes::{BufMut, BytesMut};
 
 /// Writes a refusal as a FATAL ErrorResponse; the session id lets an operator find the log line.
 pub fn encode_refusal(refusal: &Refusal, session: SessionId, out: &mut BytesMut) {
-    // pgwire's ErrorInfo is non-exhaustive: filled after construction.
-    let mut info = ErrorInfo::new(
-        "FATAL".to_owned(),
-        refusal.sqlstate.as_str().to_owned(),
-        without_nul(&refusal.message),
-    );
-    info.severity_nonlocalized = Some("FATAL".to_owned());
-    info.detail = Some(match &refusal.detail {
-        Some(detail) => format!("{} (dbproxy session {session})", without_nul(detail)),
+    let detail = match &refusal.detail {
+        Some(detail) => format!("{detail} (dbproxy session {session})"),
         None => format!("dbproxy session {session}"),
-    });
-    info.hint = refusal.hint.as_deref().map(without_nul);
-    info.routine = Some("dbproxy".to_owned());
-    let response: ErrorResponse = info.into();
-    // Encoding fails only beyond pgwire's size limit of 1 GiB.
-    if response.encode(out).is_err() {
-        out.clear();
+    };
+    let mut body = BytesMut::new();
+    let mut field = |kind: u8, text: &str| {
+        body.put_u8(kind);
+        body.put_slice(without_nul(text).as_bytes());
+        body.put_u8(0);
+    };
+    field(b'S', "FATAL");
+    field(b'V', "FATAL");
+    field(b'C', refusal.sqlstate.as_str());
+    field(b'M', &refusal.message);
+    field(b'D', &detail);
+    if let Some(hint) = &refusal.hint {
+        field(b'H', hint);
     }
+    for (kind, text) in &refusal.further {
+        field(*kind, text);
+    }
+    if refusal.further.is_empty() {
+        field(b'R', "dbproxy");
+    }
+    body.put_u8(0);
+    encode_frame(b'E', &body, out);
 }
 
 fn without_nul(text: &str) -> String {
@@ -42,10 +48,12 @@ pub struct ServerError {
     pub message: String,
     pub detail: Option<String>,
     pub hint: Option<String>,
+    /// All other fields in their order: context, position, names, where in the server's source.
+    pub further: Vec<(u8, String)>,
 }
 
 impl ServerError {
-    /// Reads the body of an `E` message; unknown fields are skipped, a cut one ends the list.
+    /// Reads the body of an `E` message; a cut field ends the list.
     pub fn parse(mut body: &[u8]) -> Self {
         let mut error = Self::default();
         while let Some((kind, rest)) = body.split_first() {
@@ -62,7 +70,7 @@ impl ServerError {
                 b'M' => error.message = text(),
                 b'D' => error.detail = Some(text()),
                 b'H' => error.hint = Some(text()),
-                _ => {}
+                _ => error.further.push((*kind, text())),
             }
             body = after.get(1..).unwrap_or_default();
         }
@@ -93,6 +101,36 @@ mod tests {
         assert_eq!(read.message, "policy denies");
         assert_eq!(read.detail.as_deref(), Some("dbproxy session 000000000000000a"));
         assert_eq!(read.hint.as_deref(), Some("ask for app_ro"));
+        assert_eq!(read.further, [(b'R', "dbproxy".to_owned())]);
+    }
+
+    #[test]
+    fn what_the_server_says_beyond_that_is_passed_on() {
+        let said = b"SFATAL\0VFATAL\0C22023\0Mno\0Wline 3\0Fguc.c\0L7\0RInitPostgres\0\0";
+        let server = ServerError::parse(said);
+        let mut refusal = Refusal::new(
+            CloseReason::ServerRefused,
+            SqlState::of_server(&server.code),
+            server.message,
+        );
+        refusal.further = server.further.into();
+        let mut out = BytesMut::new();
+        encode_refusal(&refusal, SessionId::from_random(10), &mut out);
+        let told = ServerError::parse(&out[5..]);
+        let fields: Vec<_> = told
+            .further
+            .iter()
+            .map(|(kind, text)| (*kind, text.as_str()))
+            .collect();
+        assert_eq!(
+            fields,
+            [
+                (b'W', "line 3"),
+                (b'F', "guc.c"),
+                (b'L', "7"),
+                (b'R', "InitPostgres")
+            ]
+        );
     }
 
     #[test]

@@ -14,7 +14,7 @@ use aws_lc_rs::rand;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
 /// Cancels under way at once; further ones wait for their turn.
@@ -103,6 +103,11 @@ impl CancelKeys {
         Some(KeyGuard { keys: self, key })
     }
 
+    /// One of the turns that bound how many cancels are under way; `None` if none is free for long.
+    pub async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+        timeout(TURN_TIMEOUT, self.in_flight.acquire()).await.ok()?.ok()
+    }
+
     fn find(&self, key: &CancelKey) -> Option<Arc<Way>> {
         let by_pid = self.lock();
         let entries = by_pid.get(&key.pid)?;
@@ -171,7 +176,7 @@ async fn forward(shared: &Shared, way: &Way) -> CancelOutcome {
     let Ok(_own) = way.turns.try_acquire() else {
         return CancelOutcome::Refused;
     };
-    let Ok(Ok(_turn)) = timeout(TURN_TIMEOUT, shared.cancel_keys.in_flight.acquire()).await else {
+    let Some(_turn) = shared.cancel_keys.turn().await else {
         return CancelOutcome::Refused;
     };
     match shared.connector.cancel(&way.route).await {

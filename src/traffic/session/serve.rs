@@ -105,6 +105,11 @@ async fn stop_work(shared: &Shared, ending: &Ending, route: Option<&CancelRoute>
     let Some(route) = route.filter(|_| ending.server_busy && server_is_there) else {
         return;
     };
+    // A crowd that leaves at once must not come back as a crowd of connections to the server.
+    let Some(_turn) = shared.cancel_keys.turn().await else {
+        shared.metrics.cancel(CancelOutcome::Refused);
+        return;
+    };
     let outcome = match shared.connector.cancel(route).await {
         Ok(()) => CancelOutcome::Abandoned,
         Err(error) => {

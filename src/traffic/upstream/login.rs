@@ -31,7 +31,7 @@ const SCRAM_ITERATIONS_MAX: u32 = 100_000;
 pub enum LoginError {
     /// The server's own word, in an ErrorResponse.
     #[error("the server refused the login")]
-    Refused(#[source] ServerError),
+    Refused(#[source] Box<ServerError>),
     /// The server asks for something that the credential cannot answer.
     #[error("the server asks for {asked} where an IAM token was expected")]
     TokenNotAsked { asked: &'static str },
@@ -318,7 +318,7 @@ fn parse_authentication(frame: &Frame) -> Result<Authentication, LoginError> {
 }
 
 fn refused(frame: &Frame) -> LoginError {
-    LoginError::Refused(ServerError::parse(&frame.body))
+    LoginError::Refused(Box::new(ServerError::parse(&frame.body)))
 }
 
 fn unknown(asked: &Authentication) -> LoginError {

@@ -226,6 +226,7 @@ fn server_refusal(server: &ServerError, circumstances: &Circumstances<'_>) -> Re
     };
     let mut refusal = Refusal::new(CloseReason::ServerRefused, code, message);
     refusal.detail = server.detail.clone();
+    refusal.further = server.further.clone().into();
     refusal.hint = server.hint.clone().or_else(|| hint_for(server, circumstances));
     refusal
 }
@@ -242,8 +243,16 @@ fn hint_for(server: &ServerError, circumstances: &Circumstances<'_>) -> Option<S
         "28000" if server.message.contains("pg_hba.conf") => {
             "The database's pg_hba.conf has no line that lets dbproxy in as this db user.".to_owned()
         }
-        "3D000" => "A client that names no database asks for one named like the user; name an existing one."
-            .to_owned(),
+        "3D000" => {
+            let (database, user) = (circumstances.permit.database(), circumstances.permit.db_user());
+            match database.as_str() == user.as_str() {
+                true => {
+                    "A client that names no database asks for one named like the user; name one that exists."
+                }
+                false => "Name a database that exists on this server; psql's \\l lists them.",
+            }
+            .to_owned()
+        }
         "53300" => "The database has no free connection slot.".to_owned(),
         "57P03" => "The database is starting up or in recovery; try again in a moment.".to_owned(),
         _ => return None,
