@@ -18,6 +18,7 @@ mod balancer;
 mod cancel;
 mod command_line;
 mod credentials;
+mod differential;
 mod docs;
 mod doctor;
 mod drivers;
