@@ -7,4 +7,5 @@
 
 mod normal;
 mod psql;
+mod python;
 mod ways;

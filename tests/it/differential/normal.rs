@@ -5,18 +5,28 @@ const GONE: &str = "server closed the connection unexpectedly\n\
     \tThis probably means the server terminated abnormally\n\
     \tbefore or while processing the request.\n";
 
+/// What dbproxy says more about a database that does not exist.
+const HINT: &str = "A client that names no database asks for one named like the user; name an existing one.";
+
 /// Made equal are, and nothing else:
 /// - where a connection that failed was to go, which libpq puts in front of the cause;
+/// - that libpq asks a server again, without application_name, when it calls a parameter unknown behind
+///   AuthenticationOk: dbproxy says that a login is good once it is wholly good, and libpq asks once;
+/// - dbproxy's hint about a database that does not exist;
 /// - dbproxy's session, which it adds to the detail of a login that the server refused;
 /// - how libpq says that the server is gone;
 /// - numbers that the server gives to processes, large objects and schemas for temporary tables.
 pub fn normal(text: &str) -> String {
     let text = text.replace(GONE, "SSL connection has been closed unexpectedly\n");
-    // The detail as psql shows it, and as JSON; the server's own, or none but dbproxy's.
+    // Both as psql shows them, and as JSON; the detail is the server's own with dbproxy's behind, or dbproxy's alone.
+    let text = text.replace(&format!("HINT:  {HINT}\n"), "");
+    let text = text.replace(&format!("\"{HINT}\""), "null");
     let text = without(&text, "\nDETAIL:  dbproxy session ", "\n", "\n");
     let text = without(&text, " (dbproxy session ", ")", "");
     let text = without(&text, "\"dbproxy session ", "\"", "null");
-    text.split_inclusive('\n').map(line).collect()
+    let mut lines: Vec<String> = text.split_inclusive('\n').map(line).collect();
+    lines.dedup_by(|second, first| second.starts_with("connection failed: ") && first.ends_with(&**second));
+    lines.concat()
 }
 
 fn line(line: &str) -> String {

@@ -45,8 +45,9 @@ fn psql_is_told_the_same_when_it_connects() {
         (
             "options",
             "PGOPTIONS",
-            "-c search_path=a\\ b,public -c work_mem=5MB",
+            "-c search_path=pg_catalog,public --work-mem=5MB -c application_name=a\\ b",
         ),
+        ("option with a mistake", "PGOPTIONS", "-c search_path=a\\ b"),
         ("unknown option", "PGOPTIONS", "-c no.such=1 -c nothing=1"),
         ("option refused", "PGOPTIONS", "-c work_mem=never"),
         ("option of superusers", "PGOPTIONS", "-c log_min_messages=debug5"),
