@@ -34,3 +34,10 @@ fn psycopg_with_libpq_18_sees_the_same_through_dbproxy_as_directly() {
         transcript
     });
 }
+
+#[test]
+fn asyncpg_sees_the_same_through_dbproxy_as_directly() {
+    let (sandbox, _turn) = Sandbox::shared();
+    let ways = Ways::new(sandbox, "asyncpg");
+    ways.compare("script", |way| run(way, "diff_asyncpg.py", &[]));
+}
