@@ -42,7 +42,7 @@ impl Ways {
                 ("PGUSER", USER.to_owned()),
                 ("PGDATABASE", "app".to_owned()),
                 ("PGCONNECT_TIMEOUT", "30".to_owned()),
-                ("DIFF_LABEL", format!("diff_{label}")),
+                ("DIFF_LABEL", format!("diff_{}", label.replace('-', "_"))),
             ];
             Way {
                 name,
