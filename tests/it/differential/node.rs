@@ -26,3 +26,10 @@ fn node_postgres_sees_the_same_through_dbproxy_as_directly() {
     let ways = Ways::new(sandbox, "node-postgres");
     ways.compare("script", |way| run(way, "diff_node_postgres.js"));
 }
+
+#[test]
+fn postgres_js_sees_the_same_through_dbproxy_as_directly() {
+    let (sandbox, _turn) = Sandbox::shared();
+    let ways = Ways::new(sandbox, "postgres-js");
+    ways.compare("script", |way| run(way, "diff_postgres_js.js"));
+}

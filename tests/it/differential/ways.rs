@@ -103,10 +103,12 @@ impl Ways {
 }
 
 impl Way {
-    /// A program with this way's environment and nothing else of the tester's.
+    /// A program with this way's environment and nothing else of the tester's, which must end some day.
     pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
-        let mut command = Command::new(program);
+        let mut command = Command::new("timeout");
         command
+            .arg("60")
+            .arg(program)
             .env_clear()
             .env("PATH", std::env::var("PATH").unwrap_or_default())
             .env("HOME", "/nonexistent")
