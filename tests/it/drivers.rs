@@ -6,6 +6,7 @@ use crate::support::sandbox::root;
 use crate::support::{Proxy, Sandbox};
 use std::path::PathBuf;
 use std::process::{Command, Output};
+use std::sync::Mutex;
 
 fn proxy(sandbox: &Sandbox) -> Proxy {
     Proxy::start(
@@ -62,30 +63,36 @@ fn asyncpg() {
     );
 }
 
-#[test]
-fn node_postgres() {
-    let (sandbox, _turn) = Sandbox::shared();
-    let modules = target_dir().join("drivers-node");
-    std::fs::create_dir_all(&modules).unwrap();
+/// The folder with the packages of tests/drivers/package-lock.json, installed when that has changed.
+pub fn node_modules() -> PathBuf {
+    static TURN: Mutex<()> = Mutex::new(());
+    let _turn = TURN.lock().unwrap();
+    let place = target_dir().join("drivers-node");
+    std::fs::create_dir_all(&place).unwrap();
     for file in ["package.json", "package-lock.json"] {
-        std::fs::copy(root().join("tests/drivers").join(file), modules.join(file)).unwrap();
+        std::fs::copy(root().join("tests/drivers").join(file), place.join(file)).unwrap();
     }
-    if !modules.join("node_modules/pg").exists() {
+    let (wanted, installed) = (place.join("package-lock.json"), place.join("installed-lock.json"));
+    let wanted = std::fs::read(wanted).unwrap();
+    if std::fs::read(&installed).ok().as_ref() != Some(&wanted) {
         let install = Command::new("npm")
             .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"])
-            .current_dir(&modules)
+            .current_dir(&place)
             .output()
             .unwrap();
         assert!(install.status.success(), "{}", told(&install));
+        std::fs::write(installed, wanted).unwrap();
     }
-    std::fs::copy(
-        root().join("tests/drivers/node_story.js"),
-        modules.join("node_story.js"),
-    )
-    .unwrap();
+    place.join("node_modules")
+}
+
+#[test]
+fn node_postgres() {
+    let (sandbox, _turn) = Sandbox::shared();
     let proxy = proxy(sandbox);
     let output = Command::new("node")
-        .arg(modules.join("node_story.js"))
+        .arg(root().join("tests/drivers/node_story.js"))
+        .env("NODE_PATH", node_modules())
         .env("DBPROXY_PORT", proxy.port().to_string())
         .output()
         .unwrap();

@@ -20,6 +20,7 @@ mod bulk;
 mod cancel;
 mod command_line;
 mod credentials;
+mod differential;
 mod docs;
 mod doctor;
 mod drivers;
