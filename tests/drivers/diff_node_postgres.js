@@ -4,7 +4,7 @@ const Cursor = require("pg-cursor");
 const copy = require("pg-copy-streams");
 const { pipeline } = require("stream/promises");
 const { Readable } = require("stream");
-const { LABEL, Pids, SOURCE, fields, place, run, say } = require("./diff_transcript");
+const { LABEL, Pids, fields, place, run, say } = require("./diff_transcript");
 
 const TYPES = `select 1::int2 as a, 2::int4 as b, 3::int8 as c, 4.5::float8 as d, 6.70::numeric(8, 2) as e, true as f,
   'text' as g, '\\xdead'::bytea as h, '2020-02-03 04:05:06.789+02'::timestamptz as i, '1 day 2 hours'::interval as j,
@@ -191,7 +191,7 @@ async function connects() {
   for (const options of [{ database: "nothing" }, { options: "-c nothing=1" }, { options: "-c work_mem=x" },
     { options: "-c log_min_messages=debug5" }]) {
     const refused = new Client({ ...place, ...options });
-    await refused.connect().then(() => say("connected", options), (told) => say("not connected", options, fields(told, SOURCE)));
+    await refused.connect().then(() => say("connected", options), (told) => say("not connected", options, fields(told)));
   }
 }
 

@@ -2,7 +2,7 @@
 const postgres = require("postgres");
 const { Readable } = require("stream");
 const { pipeline } = require("stream/promises");
-const { LABEL, Pids, SOURCE, fields, place, run, say } = require("./diff_transcript");
+const { LABEL, Pids, fields, place, run, say } = require("./diff_transcript");
 
 // One connection at a time, which writes down what the server tells.
 function connect(options = {}) {
@@ -146,7 +146,7 @@ async function connects() {
   for (const options of [{ database: "nothing" }, { connection: { nothing: "1" } }, { connection: { work_mem: "x" } },
     { connection: { log_min_messages: "debug5" } }]) {
     const sql = connect(options);
-    await sql`select 1`.then(() => say("connected", options), (told) => say("not connected", options, fields(told, SOURCE)));
+    await sql`select 1`.then(() => say("connected", options), (told) => say("not connected", options, fields(told)));
     await sql.end();
   }
 }

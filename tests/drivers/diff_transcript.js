@@ -18,9 +18,6 @@ const OTHER_NAMES = { internalPosition: "internal_position", internalQuery: "int
 exports.fields = (told, without = []) => Object.fromEntries(FIELDS.filter((name) => !without.includes(name))
   .map((name) => [name, told[name] ?? told[OTHER_NAMES[name]] ?? null]));
 
-// Where in its source the server has it from, dbproxy does not pass on for a login that is refused.
-exports.SOURCE = ["file", "line", "routine"];
-
 const { PGHOST, PGPORT, PGUSER, PGDATABASE, PGPASSWORD, PGSSLMODE, PGSSLROOTCERT, DIFF_LABEL } = process.env;
 exports.LABEL = DIFF_LABEL;
 

@@ -249,7 +249,7 @@ fn hint_for(server: &ServerError, circumstances: &Circumstances<'_>) -> Option<S
                 true => {
                     "A client that names no database asks for one named like the user; name one that exists."
                 }
-                false => "Name a database that exists on this server; psql's \\l lists them.",
+                false => "Name a database that exists on this server.",
             }
             .to_owned()
         }

@@ -6,7 +6,7 @@ const GONE: &str = "server closed the connection unexpectedly\n\
     \tbefore or while processing the request.\n";
 
 /// What dbproxy says more about a database that does not exist.
-const HINT: &str = "A client that names no database asks for one named like the user; name an existing one.";
+const HINT: &str = "Name a database that exists on this server.";
 
 /// Made equal are, and nothing else:
 /// - where a connection that failed was to go, which libpq puts in front of the cause;
