@@ -150,7 +150,7 @@ impl App {
         })
     }
 
-    /// A paste-ready psql command for each address.
+    /// A paste-ready psql command for each address that clients connect to themselves.
     pub fn psql_commands(&self) -> Vec<String> {
         self.listeners.iter().map(psql_command).collect()
     }
@@ -321,6 +321,14 @@ fn psql_command(listener: &Listener) -> String {
         .proposed_database()
         .map_or("postgres", |name| name.as_str());
     match listener.address() {
+        Address::Tcp(at) if !listener.door().balancers.is_empty() => {
+            format!(
+                "load balancers only (PROXY protocol v2), host={} port={} target={}",
+                at.ip(),
+                at.port(),
+                target.name
+            )
+        }
         Address::Tcp(at) => {
             format!(
                 "psql 'host={} port={} user={user} dbname={database}'",

@@ -56,12 +56,13 @@ pub fn run(flags: &Connect) -> Result<ExitCode, Failure> {
     })
 }
 
-/// One socket, which only the owner reaches; the terminal belongs to the client. TLS and the admin
-/// address are for others: psql speaks no TLS over a unix socket.
+/// One socket, which only the owner reaches; the terminal belongs to the client. TLS, the admin address and
+/// other replicas are for others: psql speaks no TLS over a unix socket.
 fn make_private(settings: &mut Settings, dir: &Path) {
     settings.log.level = logs::Level::Error;
     settings.log.audit = false;
     settings.admin = None;
+    settings.peers = None;
     settings.client_tls = None;
     settings.client_tls_required = false;
     settings.listeners = settings

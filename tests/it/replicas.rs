@@ -127,3 +127,25 @@ fn mistakes_of_the_configuration_are_named() {
         assert!(error.contains(what), "{what} is not in\n{error}");
     }
 }
+
+/// A private dbproxy beside the one that serves must not want the same port.
+#[test]
+fn connect_is_no_replica() {
+    let (sandbox, _turn) = Sandbox::shared();
+    let secret = secret_file(sandbox, "private", &"8".repeat(64));
+    let own = free_address();
+    let _serving = replica(sandbox, own, &[own], &secret);
+    let peers = format!(
+        "[peers]\nlisten = \"{own}\"\nmembers = [\"{own}\"]\nsecret_file = \"{}\"\n",
+        secret.display()
+    );
+    let config = sandbox.target("orders", "db_users = [\"app_ro\"]\ndefault_database = \"app\"") + &peers;
+    let path = crate::support::proxy::config_file(sandbox, &config);
+    let output = crate::support::proxy::dbproxy(&sandbox.aws_env("dbproxy"))
+        .args(["connect", "orders", "--config"])
+        .arg(&path)
+        .args(["--", "psql", "-XAtc", "select current_user"])
+        .output()
+        .unwrap();
+    assert_eq!(output.stdout, b"app_ro\n", "{output:?}");
+}
