@@ -10,4 +10,6 @@ mod node;
 mod normal;
 mod psql;
 mod python;
+mod tokio_driver;
+mod tokio_tls;
 mod ways;
