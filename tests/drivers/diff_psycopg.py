@@ -264,7 +264,7 @@ def waits(conn, pid):
 
 def cancels(conn, other):
     calls = [("cancel", conn.cancel)]
-    if hasattr(conn, "cancel_safe"):
+    if hasattr(conn, "cancel_safe"):  # not in psycopg 3.1; a cancel of libpq's new kind with libpq 17
         calls.append(("cancel_safe", conn.cancel_safe))
     for what, call in calls:
         def run():
@@ -288,15 +288,17 @@ def notifications(conn, other):
     pids.learn("own", conn.execute("select pg_backend_pid()").fetchone()[0])
     pids.learn("other", other.execute("select pg_backend_pid()").fetchone()[0])
     say("pids", pids.name(conn.info.backend_pid), pids.name(other.info.backend_pid))
+    seen = []
+    conn.add_notify_handler(seen.append)
     conn.execute(f"listen {LABEL}")
     for sender, payload in ((conn, "to myself"), (other, "from another ä"), (other, ""), (other, "x" * 7999)):
         sender.execute("select pg_notify(%s, %s)", [LABEL, payload])
     error("too long", lambda: other.execute("select pg_notify(%s, %s)", [LABEL, "x" * 8000]))
     other.execute("select pg_notify(%s, 'end')", [LABEL])
-    for heard in conn.notifies():
+    while not (seen and seen[-1].payload == "end"):
+        conn.execute("select 1")
+    for heard in seen:
         say("notified", pids.name(heard.pid), heard.channel, heard.payload)
-        if heard.payload == "end":
-            break
     conn.execute("unlisten *")
 
 
@@ -392,11 +394,13 @@ async def asynchronous():
         sleeping = asyncio.gather(conn.execute("select pg_sleep(60)"), cancelled(), return_exceptions=True)
         caught = (await sleeping)[0]
         say("cancelled", type(caught).__name__, diag(caught.diag))
+        heard = []
+        conn.add_notify_handler(heard.append)
         await conn.execute(f"listen {LABEL}")
         await conn.execute(f"notify {LABEL}, 'async'")
-        async for heard in conn.notifies():
-            say("notified", heard.pid == conn.info.backend_pid, heard.channel, heard.payload)
-            break
+        while not heard:
+            await conn.execute("select 1")
+        say("notified", heard[0].pid == conn.info.backend_pid, heard[0].channel, heard[0].payload)
 
     async def one(number):
         async with await psycopg.AsyncConnection.connect() as conn:
@@ -409,6 +413,8 @@ def main():
     say("libpq", pq.version() // 10000, pq.__impl__, psycopg.__version__)
     with psycopg.connect(autocommit=True) as conn, psycopg.connect(autocommit=True) as other:
         say("protocol", conn.pgconn.protocol_version, conn.pgconn.server_version)
+        if pq.version() >= 180000:
+            say("in full", conn.pgconn.full_protocol_version)
         status("at start", conn)
         for step in (results, errors, notices, copies, prepared, cursors, pipelines, parameters, objects, two_phases,
                      messages):

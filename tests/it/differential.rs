@@ -5,8 +5,11 @@
 //! it leaves out only what must differ: process ids become `own` or `other`; `normal` has the rest. A
 //! script runs three times: direct (TLS and the password), through dbproxy in plaintext, and through dbproxy inside TLS.
 
+mod libpq;
 mod node;
 mod normal;
 mod psql;
 mod python;
+mod tokio_driver;
+mod tokio_tls;
 mod ways;

@@ -15,7 +15,7 @@ fn proxy(sandbox: &Sandbox) -> Proxy {
     )
 }
 
-fn target_dir() -> PathBuf {
+pub fn target_dir() -> PathBuf {
     std::env::var("CARGO_TARGET_DIR").map_or_else(|_| root().join("target"), PathBuf::from)
 }
 

@@ -1,4 +1,4 @@
-//! psycopg, whose wheels bring libpq with them, and asyncpg, which speaks the protocol itself.
+//! asyncpg, which speaks the protocol itself; `libpq` has psycopg.
 
 use super::ways::{Way, Ways};
 use crate::drivers::python;
@@ -6,7 +6,7 @@ use crate::support::Sandbox;
 use crate::support::sandbox::root;
 
 /// The transcript of a script of tests/drivers.
-fn run(way: &Way, script: &str, environment: &[(&str, &str)]) -> String {
+pub fn run(way: &Way, script: &str, environment: &[(&str, &str)]) -> String {
     let output = way
         .command(python())
         .arg(root().join("tests/drivers").join(script))
@@ -19,20 +19,6 @@ fn run(way: &Way, script: &str, environment: &[(&str, &str)]) -> String {
     assert!(output.status.success(), "{}: {transcript}\n{errors}", way.name);
     assert!(transcript.ends_with("[\"end\"]\n"), "{}: {transcript}", way.name);
     transcript
-}
-
-#[test]
-fn psycopg_with_libpq_18_sees_the_same_through_dbproxy_as_directly() {
-    let (sandbox, _turn) = Sandbox::shared();
-    let ways = Ways::new(sandbox, "libpq18");
-    ways.compare("psycopg", |way| {
-        let transcript = run(way, "diff_psycopg.py", &[]);
-        assert!(
-            transcript.starts_with("[\"libpq\", 18, \"binary\""),
-            "{transcript}"
-        );
-        transcript
-    });
 }
 
 #[test]
