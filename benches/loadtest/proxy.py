@@ -30,8 +30,8 @@ def raise_file_limit():
 
 
 def sessions_possible(files):
-    """A session is two sockets of dbproxy."""
-    return (files - SPARE_FILES) // 2
+    """A session is two sockets of dbproxy, which keeps room for those it turns away."""
+    return (files - SPARE_FILES - min(files // 128, 1_000)) // 2
 
 
 def build_crowd():

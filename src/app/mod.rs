@@ -271,7 +271,7 @@ impl Room {
     /// mislead, or lets them hang; so it takes fewer.
     fn within(files: u64, wanted: usize) -> Self {
         let files = usize::try_from(files).unwrap_or(usize::MAX);
-        let turned_away = files.checked_div(8).unwrap_or_default().min(TURNED_AWAY_MAX);
+        let turned_away = (files >> 7).min(TURNED_AWAY_MAX);
         let fit = files
             .saturating_sub(FILES_RESERVED)
             .saturating_sub(turned_away)
@@ -364,7 +364,8 @@ mod tests {
         };
         assert_eq!(room(u64::MAX, 1_000), (1_000, 1_000));
         assert_eq!(room(1_048_576, 1_000_000), (523_724, 1_000));
-        assert_eq!(room(1_024, 1_000), (384, 128));
+        assert_eq!(room(20_000, 10_000), (9_858, 156));
+        assert_eq!(room(1_024, 1_000), (444, 8));
         assert_eq!(room(0, 1_000), (1, 0));
     }
 }
