@@ -10,6 +10,7 @@ mod node;
 mod normal;
 mod psql;
 mod python;
+mod sqlx_driver;
 mod tokio_driver;
 mod tokio_tls;
 mod ways;

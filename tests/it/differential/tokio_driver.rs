@@ -12,11 +12,6 @@ use tokio_postgres::{AsyncMessage, Client, Connection, Error, NoTls, Socket};
 type Heard = Arc<Mutex<Vec<String>>>;
 
 impl Way {
-    fn value(&self, name: &str) -> Option<&str> {
-        let found = self.environment.iter().find(|(key, _)| *key == name);
-        found.map(|(_, value)| value.as_str())
-    }
-
     fn config(&self) -> tokio_postgres::Config {
         let mut config = tokio_postgres::Config::new();
         let value = |name| self.value(name).unwrap();

@@ -103,6 +103,11 @@ impl Ways {
 }
 
 impl Way {
+    pub fn value(&self, name: &str) -> Option<&str> {
+        let found = self.environment.iter().find(|(key, _)| *key == name);
+        found.map(|(_, value)| value.as_str())
+    }
+
     /// A program with this way's environment and nothing else of the tester's, which must end some day.
     pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new("timeout");
