@@ -1,7 +1,8 @@
 //! Several replicas behind one address: a cancel that reaches the wrong one is handed to the one that
 //! relays the session, and only replicas with the same secret take part.
 
-use crate::support::raw::{backend_key, cancel_request};
+use crate::support::modern::Modern;
+use crate::support::raw::{backend_key, cancel_request, startup};
 use crate::support::{Proxy, Raw, Sandbox};
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -17,16 +18,24 @@ fn secret_file(sandbox: &Sandbox, name: &str, secret: &str) -> PathBuf {
 }
 
 fn replica(sandbox: &Sandbox, listen: SocketAddr, members: &[SocketAddr], secret: &Path) -> Proxy {
+    let target = sandbox.target("orders", "db_users = [\"app_ro\"]");
+    replica_of(&target, sandbox, listen, members, secret)
+}
+
+fn replica_of(
+    target: &str,
+    sandbox: &Sandbox,
+    listen: SocketAddr,
+    members: &[SocketAddr],
+    secret: &Path,
+) -> Proxy {
     let members: Vec<String> = members.iter().map(|m| format!("\"{m}\"")).collect();
     let peers = format!(
         "[peers]\nlisten = \"{listen}\"\nmembers = [{}]\nsecret_file = \"{}\"\n",
         members.join(", "),
         secret.display()
     );
-    Proxy::start(
-        sandbox,
-        &(sandbox.target("orders", "db_users = [\"app_ro\"]") + &peers),
-    )
+    Proxy::start(sandbox, &format!("{target}{peers}"))
 }
 
 fn cancels(proxy: &Proxy, outcome: &str, count: f64) {
@@ -67,6 +76,30 @@ fn a_cancel_reaches_the_replica_that_relays_the_session() {
         assert!(canceller.rest().is_empty());
     }
     cancels(&replicas[1], "unknown_key", 64.0);
+}
+
+/// Protocol 3.2, as it comes from a server that speaks it.
+#[test]
+fn a_long_key_is_handed_on_too() {
+    let (sandbox, _turn) = Sandbox::shared();
+    let modern = Modern::start(sandbox);
+    let secret = secret_file(sandbox, "long", &"4".repeat(64));
+    let members = [free_address(), free_address()];
+    let [owner, other] = members.map(|own| replica_of(&modern.target(), sandbox, own, &members, &secret));
+    let mut raw = Raw::connect(owner.port());
+    raw.send(&startup(3 << 16 | 2, &[("user", "app"), ("database", "app")]));
+    let key = backend_key(&raw.read_until(b'Z'));
+    assert_eq!(key.len(), 36);
+    raw.query("select pg_sleep(600)");
+    let mut canceller = Raw::connect(other.port());
+    canceller.send(&cancel_request(&key));
+    assert!(canceller.rest().is_empty());
+    let answer = raw.read_until(b'Z');
+    assert!(
+        answer.iter().any(|m| m.tag == b'E' && m.field(b'C') == "57014"),
+        "{answer:?}"
+    );
+    cancels(&other, "handed_on", 1.0);
 }
 
 #[test]
