@@ -10,6 +10,7 @@ use crate::domain::reason::CloseReason;
 use crate::domain::session_id::SessionId;
 use crate::error::{Chain, Refusal, SqlState};
 use crate::platform::telemetry::metrics::{CancelOutcome, Direction};
+use crate::platform::tls::stream::ClientStream;
 use crate::platform::wire::error::encode_refusal;
 use crate::platform::wire::greeting::encode_backend_key;
 use crate::traffic::relay::{Ending, Leftovers, Relay};
@@ -83,18 +84,25 @@ pub async fn serve(shared: &Shared, connected: Connected) -> CloseReason {
     };
     shared.metrics.relayed(Direction::ToServer, volume.to_server);
     shared.metrics.relayed(Direction::ToClient, volume.to_client);
-    let last_words = last_words(&ending, record.session());
     // Boxed: room for the goodbyes is not carried through the session's life.
-    Box::pin(async {
-        let leave_server = async {
-            stop_work(shared, &ending, route.as_deref()).await;
-            say_goodbye(server).await;
-        };
-        tokio::join!(leave_server, say_and_close(client, &last_words));
-    })
-    .await;
+    let words = last_words(&ending, record.session());
+    Box::pin(part(shared, &ending, (client, words), (server, route.as_deref()))).await;
     record.closed(ending.reason, volume);
     ending.reason
+}
+
+/// The client reads the last words, the server is left with nothing to do, both connections are closed.
+async fn part(
+    shared: &Shared,
+    ending: &Ending,
+    (client, last_words): (ClientStream, BytesMut),
+    (server, route): (ServerStream, Option<&CancelRoute>),
+) {
+    let leave_server = async {
+        stop_work(shared, ending, route).await;
+        say_goodbye(server).await;
+    };
+    tokio::join!(leave_server, say_and_close(client, &last_words));
 }
 
 /// What the server does for nobody any more is cancelled, because it would notice the closed connection
