@@ -26,7 +26,7 @@ fn replicas(sandbox: &Sandbox, modern: &Modern) -> [Proxy; 2] {
 fn a_long_key_is_handed_on_to_the_replica_that_relays_the_session() {
     let (sandbox, _turn) = Sandbox::shared();
     let modern = Modern::start(sandbox);
-    let [own, other] = replicas(sandbox, &modern);
+    let [own, other] = replicas(sandbox, modern);
     for (version, length) in [(V3_2, 36), (V3_0, 8)] {
         let (mut raw, greeting) = log_in(&own, version, &[]);
         let key = backend_key(&greeting);
@@ -57,7 +57,7 @@ fn a_long_key_is_handed_on_to_the_replica_that_relays_the_session() {
 fn a_long_key_with_one_wrong_byte_cancels_nothing_anywhere() {
     let (sandbox, _turn) = Sandbox::shared();
     let modern = Modern::start(sandbox);
-    let [own, other] = replicas(sandbox, &modern);
+    let [own, other] = replicas(sandbox, modern);
     let (mut raw, greeting) = log_in(&own, V3_2, &[]);
     let key = backend_key(&greeting);
     raw.query("select 'done' from pg_sleep(2)");
