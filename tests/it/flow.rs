@@ -1,5 +1,8 @@
 //! The flow of messages in a session: pipelines, flushes, portals, function calls, what comes unasked.
 
+mod tls;
+mod unread;
+
 use crate::support::raw::{Message, message};
 use crate::support::tls::{client_tls, start};
 use crate::support::{Proxy, Raw, Sandbox};

@@ -1,6 +1,9 @@
 //! A server that speaks protocol 3.2: long cancel keys on both legs, negotiation, parameters that PostgreSQL
 //! reports since 18.
 
+mod hops;
+mod passthrough;
+
 use crate::drivers::python;
 use crate::support::modern::Modern;
 use crate::support::raw::{Message, SSL_REQUEST, backend_key, cancel_request, startup};

@@ -7,11 +7,11 @@ use crate::support::{Proxy, Raw, Sandbox};
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 
-fn free_address() -> SocketAddr {
+pub fn free_address() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
-fn secret_file(sandbox: &Sandbox, name: &str, secret: &str) -> PathBuf {
+pub fn secret_file(sandbox: &Sandbox, name: &str, secret: &str) -> PathBuf {
     let path = sandbox.dir.join(format!("{name}-{}.secret", std::process::id()));
     std::fs::write(&path, secret).unwrap();
     path

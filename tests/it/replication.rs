@@ -1,6 +1,10 @@
 //! Replication through dbproxy: logical and physical, PostgreSQL's own programs, and a subscription that outlives
 //! the token it was begun with.
 
+mod own;
+mod programs;
+mod subscription;
+
 use crate::support::modern::Modern;
 use crate::support::raw::{Message, message, startup};
 use crate::support::{Proxy, Raw, Sandbox, psql};

@@ -81,7 +81,7 @@ class Modern:
         settings = {
             "listen_addresses": "127.0.0.1", "port": self.port, "unix_socket_directories": self.base, "fsync": "off",
             "ssl": "on", "ssl_cert_file": self.base / "server.crt", "ssl_key_file": self.base / "server.key",
-            "wal_level": "logical", "max_connections": 50, "shared_buffers": "32MB",
+            "wal_level": "logical", "wal_keep_size": "256MB", "max_connections": 50, "shared_buffers": "32MB",
         }
         command = [str(self.native / "bin/postgres"), "-D", str(self.data)]
         for name, value in settings.items():

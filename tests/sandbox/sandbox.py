@@ -412,7 +412,8 @@ logging_collector = off
 timezone = 'UTC'
 """
 
-# The order RDS has. The lines for app_md5 and app_cleartext are additions for those two users only;
+# The order RDS has. The lines for app_md5 and app_cleartext are additions for those two users only, and
+# the one for replication (`all` does not mean it) lets tests stream WAL, which RDS does not allow.
 # RDS writes `md5` in the last line, under which SCRAM verifiers work just the same.
 HBA = """local   all          rdsadmin                        trust
 hostssl all          +rds_iam       all              pam pamservice={service}
@@ -420,6 +421,7 @@ host    all          +rds_iam       all              reject
 hostssl all          app_md5        all              md5
 hostssl all          app_cleartext  all              password
 hostssl all          all            all              scram-sha-256
+hostssl replication  +rds_iam       all              pam pamservice={service}
 local   replication  rdsadmin                        trust
 """
 

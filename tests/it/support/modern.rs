@@ -1,21 +1,30 @@
-//! A PostgreSQL 18 for one test (`tests/sandbox/modern.py`); it ends with the value.
+//! One PostgreSQL 18 for the whole run (`tests/sandbox/modern.py`); it ends with this process, however that
+//! ends: its input closes then.
 
 use super::Sandbox;
 use super::sandbox::root;
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 
 pub struct Modern {
-    child: Child,
+    /// Holds its input open.
+    _child: Child,
     pub port: u16,
     pub password: String,
     ca: String,
     password_file: std::path::PathBuf,
 }
 
+static MODERN: OnceLock<Modern> = OnceLock::new();
+
 impl Modern {
-    pub fn start(sandbox: &Sandbox) -> Self {
+    pub fn start(sandbox: &Sandbox) -> &'static Self {
+        MODERN.get_or_init(|| Self::up(sandbox))
+    }
+
+    fn up(sandbox: &Sandbox) -> Self {
         let mut child = Command::new("python3")
             .arg(root().join("tests/sandbox/modern.py"))
             .arg("--dir")
@@ -32,7 +41,7 @@ impl Modern {
         let password_file = sandbox.dir.join(format!("modern-{}.password", child.id()));
         std::fs::write(&password_file, &password).unwrap();
         Self {
-            child,
+            _child: child,
             port: u16::try_from(state["port"].as_u64().unwrap()).unwrap(),
             password,
             ca: sandbox.text("/ca/proxy_ca"),
@@ -56,12 +65,5 @@ impl Modern {
              credential = {credential}\n",
             self.port, self.port, self.ca
         )
-    }
-}
-
-impl Drop for Modern {
-    fn drop(&mut self) {
-        drop(self.child.stdin.take());
-        let _ = self.child.wait();
     }
 }

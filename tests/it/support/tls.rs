@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 pub type TlsRaw = Raw<StreamOwned<ClientConnection, TcpStream>>;
 
-/// Begins TLS on a connection where the server has agreed to it (or for direct TLS).
-pub fn start(sandbox: &Sandbox, raw: Raw, alpn: Option<&[u8]>) -> Result<TlsRaw, std::io::Error> {
+/// Trusts the authority of dbproxy's certificate.
+pub fn client_config(sandbox: &Sandbox, alpn: Option<&[u8]>) -> Arc<ClientConfig> {
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_file_iter(sandbox.text("/ca/proxy_ca")).unwrap() {
         roots.add(certificate.unwrap()).unwrap();
@@ -22,8 +22,13 @@ pub fn start(sandbox: &Sandbox, raw: Raw, alpn: Option<&[u8]>) -> Result<TlsRaw,
         .with_root_certificates(roots)
         .with_no_client_auth();
     config.alpn_protocols.extend(alpn.map(<[u8]>::to_vec));
+    Arc::new(config)
+}
+
+/// Begins TLS on a connection where the server has agreed to it (or for direct TLS).
+pub fn start(sandbox: &Sandbox, raw: Raw, alpn: Option<&[u8]>) -> Result<TlsRaw, std::io::Error> {
     let name = ServerName::try_from("localhost").unwrap();
-    let mut session = ClientConnection::new(Arc::new(config), name).unwrap();
+    let mut session = ClientConnection::new(client_config(sandbox, alpn), name).unwrap();
     let mut stream = raw.stream;
     while session.is_handshaking() {
         session.complete_io(&mut stream)?;

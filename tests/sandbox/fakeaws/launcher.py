@@ -516,7 +516,7 @@ class Databases:
                     await self.apply(server, wanted)
 
     async def apply(self, server, enabled):
-        """Puts the two +rds_iam lines in or out, and returns when the server has read the file."""
+        """Puts the +rds_iam lines in or out, and returns when the server has read the file."""
         path, mark = server["hba"], "+rds_iam"
         text = server["hba_text"]
         if not enabled:
