@@ -10,7 +10,7 @@ use crate::platform::tls::peer::derive;
 use aws_lc_rs::hmac::{self, HMAC_SHA256};
 use std::net::SocketAddr;
 
-/// A secret of the wanted slot takes this many tries on average, each below a microsecond.
+/// A secret of the wanted slot takes this many tries on average.
 const SLOTS: u8 = 64;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
