@@ -100,6 +100,12 @@ struct State {
     /// Syncs until the end of the data (PostgreSQL manual, "COPY Operations").
     syncs_since_command: u64,
     copying_in: bool,
+    /// The client ended its data before the server asked for them: Syncs from there on count.
+    copy_sent_ahead: bool,
+    /// Queries within an extended pipeline: should it have failed, the server skips them without an answer.
+    doubtful: u64,
+    /// The server has reported an error since it last owed nothing.
+    failed: bool,
     /// The client said goodbye (Terminate).
     terminated: bool,
     /// The last message of the server was an ErrorResponse.
@@ -118,6 +124,9 @@ impl Traffic {
                 unsynced: false,
                 syncs_since_command: 0,
                 copying_in: false,
+                copy_sent_ahead: false,
+                doubtful: 0,
+                failed: false,
                 terminated: false,
                 server_told: false,
             },
@@ -187,47 +196,75 @@ impl State {
         match tag {
             b'Q' | b'F' => {
                 self.owed = self.owed.saturating_add(1);
-                self.syncs_since_command = 0;
+                self.doubtful = self.doubtful.saturating_add(u64::from(self.unsynced));
+                self.begin_command();
                 self.unsynced = false;
             }
             b'S' if self.copying_in => {}
             b'S' => {
                 self.owed = self.owed.saturating_add(1);
-                self.syncs_since_command = self.syncs_since_command.saturating_add(1);
+                if !self.copy_sent_ahead {
+                    self.syncs_since_command = self.syncs_since_command.saturating_add(1);
+                }
                 self.unsynced = false;
             }
             b'X' => self.terminated = true,
             // CopyDone, CopyFail
-            b'c' | b'f' => self.copying_in = false,
+            b'c' | b'f' if self.copying_in => self.copying_in = false,
+            b'c' | b'f' => {
+                self.copy_sent_ahead = true;
+                // The Syncs before it will be ignored, so one is still to come.
+                self.unsynced |= self.syncs_since_command > 0;
+            }
             // Execute
             b'E' => {
-                self.syncs_since_command = 0;
+                self.begin_command();
                 self.unsynced = true;
             }
-            // Parse, Bind, Describe, Close, Flush
-            b'P' | b'B' | b'D' | b'C' | b'H' => self.unsynced = true,
+            // Parse, Bind, Describe, Close. Not Flush, which begins nothing and may stand in a simple COPY.
+            b'P' | b'B' | b'D' | b'C' => self.unsynced = true,
             _ => {}
         }
+    }
+
+    fn begin_command(&mut self) {
+        self.syncs_since_command = 0;
+        self.copy_sent_ahead = false;
     }
 
     fn server_sent(&mut self, tag: u8, ready_status: u8) {
         self.server_told = tag == b'E';
         match tag {
-            b'Z' => {
-                self.owed = self.owed.saturating_sub(1);
-                self.status = ready_status;
-                self.copying_in = false;
-            }
+            b'Z' => self.ready(ready_status),
             // CopyInResponse, CopyBothResponse
             b'G' | b'W' => {
                 self.owed = self.owed.saturating_sub(self.syncs_since_command);
-                // The implicit transaction of those Syncs is still open.
-                self.unsynced |= self.syncs_since_command > 0;
-                self.syncs_since_command = 0;
-                self.copying_in = true;
+                if !self.copy_sent_ahead {
+                    // The implicit transaction of those Syncs is still open.
+                    self.unsynced |= self.syncs_since_command > 0;
+                    self.copying_in = true;
+                }
+                self.begin_command();
             }
-            b'E' => self.copying_in = false,
+            b'E' => {
+                self.copying_in = false;
+                self.failed = true;
+            }
             _ => {}
+        }
+    }
+
+    fn ready(&mut self, status: u8) {
+        self.owed = self.owed.saturating_sub(1);
+        self.status = status;
+        self.copying_in = false;
+        // Nothing but queries that a failed pipeline has swallowed.
+        if self.failed && self.owed <= self.doubtful {
+            self.owed = 0;
+        }
+        if self.owed == 0 {
+            self.doubtful = 0;
+            self.failed = false;
         }
     }
 }
@@ -304,6 +341,53 @@ mod tests {
         assert!(!simple.is_idle());
         simple.server_bytes(&[message(b'E', b"x"), message(b'Z', b"I")].concat());
         assert!(simple.is_idle());
+    }
+
+    #[test]
+    fn a_flush_inside_a_simple_copy_begins_nothing() {
+        let mut traffic = Traffic::after_ready(b'I');
+        traffic.client_bytes(&message(b'Q', b"copy"));
+        traffic.server_bytes(&message(b'G', b"xxx"));
+        traffic.client_bytes(&[message(b'd', b"1"), message(b'H', b""), message(b'c', b"")].concat());
+        traffic.server_bytes(&[message(b'C', b"COPY 1"), message(b'Z', b"I")].concat());
+        assert!(traffic.is_idle() && !traffic.is_busy());
+    }
+
+    #[test]
+    fn a_copy_sent_ahead_is_owed_its_last_sync_only() {
+        let mut traffic = Traffic::after_ready(b'I');
+        let ahead = [
+            message(b'B', b""),
+            message(b'E', b""),
+            message(b'S', b""),
+            message(b'd', b"1"),
+        ];
+        traffic.client_bytes(&ahead.concat());
+        traffic.client_bytes(&message(b'c', b""));
+        traffic.server_bytes(&message(b'G', b"xxx"));
+        assert!(!traffic.is_idle(), "the Sync is still to come");
+        traffic.client_bytes(&message(b'S', b""));
+        traffic.server_bytes(&message(b'C', b"COPY 1"));
+        assert!(!traffic.is_idle());
+        traffic.server_bytes(&message(b'Z', b"I"));
+        assert!(traffic.is_idle());
+    }
+
+    #[test]
+    fn a_query_that_a_failed_pipeline_swallows_is_not_owed() {
+        let mut traffic = Traffic::after_ready(b'I');
+        let pipeline = [message(b'P', b""), message(b'Q', b"select"), message(b'S', b"")].concat();
+        traffic.client_bytes(&pipeline);
+        traffic.server_bytes(&message(b'E', b"no"));
+        assert!(!traffic.is_idle());
+        traffic.server_bytes(&message(b'Z', b"I"));
+        assert!(traffic.is_idle());
+        // The same without an error: both are answered.
+        traffic.client_bytes(&pipeline);
+        traffic.server_bytes(&message(b'Z', b"I"));
+        assert!(!traffic.is_idle());
+        traffic.server_bytes(&message(b'Z', b"I"));
+        assert!(traffic.is_idle());
     }
 
     #[test]
