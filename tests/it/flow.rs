@@ -1,5 +1,6 @@
 //! The flow of messages in a session: pipelines, flushes, portals, function calls, what comes unasked.
 
+mod idle;
 mod tls;
 mod unread;
 
