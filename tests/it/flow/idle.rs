@@ -109,7 +109,7 @@ fn exchanges() -> Vec<Exchange> {
 fn a_session_is_idle_after_every_odd_exchange() {
     let (sandbox, _turn) = Sandbox::shared();
     let target = sandbox.target("orders", "db_users = [\"app_rw\"]");
-    let proxy = Proxy::start(sandbox, &format!("drain_timeout = \"10m\"\n{target}"));
+    let mut proxy = Proxy::start(sandbox, &format!("drain_timeout = \"10m\"\n{target}"));
     let mut sessions = Vec::new();
     for (what, pieces, expected) in exchanges() {
         let mut raw = Raw::connect(proxy.port());
@@ -129,4 +129,5 @@ fn a_session_is_idle_after_every_odd_exchange() {
         let end = raw.message().unwrap_or_else(|| panic!("{what}: still not idle"));
         assert_eq!((end.tag, end.field(b'C').as_str()), (b'E', "57P01"), "{what}");
     }
+    proxy.wait_for_exit();
 }
