@@ -1,6 +1,8 @@
 //! COPY in every direction and with errors from each side, and messages as large as PostgreSQL takes them, with
 //! bounded memory.
 
+mod streams;
+
 use crate::support::raw::{Message, backend_key, cancel_request, message};
 use crate::support::{Proxy, Raw, Sandbox};
 use std::io::{Read, Write};

@@ -1,5 +1,7 @@
 //! The flow of messages in a session: pipelines, flushes, portals, function calls, what comes unasked.
 
+mod idle;
+mod timers;
 mod tls;
 mod unread;
 

@@ -1,6 +1,7 @@
 //! Replication through dbproxy: logical and physical, PostgreSQL's own programs, and a subscription that outlives
 //! the token it was begun with.
 
+mod drain;
 mod own;
 mod programs;
 mod subscription;
