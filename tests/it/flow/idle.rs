@@ -102,6 +102,24 @@ fn exchanges() -> Vec<Exchange> {
         ),
         ("a function that fails", vec![message(b'F', &[0; 12])], "EZ"),
         ("nothing but syncs", vec![sync().repeat(5)], "ZZZZZ"),
+        (
+            "flush in a copy",
+            vec![
+                query(copy),
+                [data("1\n"), message(b'H', b""), done.clone()].concat(),
+            ],
+            "G CZ",
+        ),
+        (
+            "a whole copy in one segment",
+            vec![[run(copy), sync(), data("1\n"), done, sync()].concat()],
+            "12GCZ",
+        ),
+        (
+            "a query that is skipped",
+            vec![[parse("", "nonsense"), query("select 1"), sync()].concat()],
+            "EZ",
+        ),
     ]
 }
 
