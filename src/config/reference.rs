@@ -125,7 +125,7 @@ pub const PEERS: &[Key] = &[
     key(
         "members",
         "required",
-        "The replicas, as `host` or `host:port` (6433): addresses, or one name that resolves to all of them. This one may be among them. Resolved at every use.",
+        "The replicas, as `host` or `host:port` (6433): addresses, or one name that resolves to all of them. This one may be among them. Names are resolved anew every five seconds, when they are needed.",
     ),
     key(
         "secret_file",

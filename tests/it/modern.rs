@@ -44,13 +44,13 @@ fn long_cancel_keys_work_on_both_legs() {
     assert_eq!(key.len(), 4 + 32);
 
     // In clear.
-    raw.query("select pg_sleep(60)");
+    raw.begin_long_query();
     let mut canceller = Raw::connect(proxy.port());
     canceller.send(&cancel_request(&key));
     assert!(canceller.rest().is_empty());
     is_cancelled(&mut raw);
     // Inside TLS.
-    raw.query("select pg_sleep(60)");
+    raw.begin_long_query();
     let mut canceller = Raw::connect(proxy.port());
     canceller.send(&SSL_REQUEST);
     assert_eq!(canceller.byte(), b'S');

@@ -57,7 +57,7 @@ fn a_cancel_reaches_the_replica_that_relays_the_session() {
     let key = backend_key(&greeting);
     assert_eq!(key.len(), 8);
     for (number, other) in replicas.iter().enumerate().skip(1) {
-        raw.query("select pg_sleep(600)");
+        raw.begin_long_query();
         let mut canceller = Raw::connect(other.port());
         canceller.send(&cancel_request(&key));
         assert!(canceller.rest().is_empty(), "a cancel is never answered");
@@ -90,7 +90,7 @@ fn a_long_key_is_handed_on_too() {
     raw.send(&startup(3 << 16 | 2, &[("user", "app"), ("database", "app")]));
     let key = backend_key(&raw.read_until(b'Z'));
     assert_eq!(key.len(), 36);
-    raw.query("select pg_sleep(600)");
+    raw.begin_long_query();
     let mut canceller = Raw::connect(other.port());
     canceller.send(&cancel_request(&key));
     assert!(canceller.rest().is_empty());

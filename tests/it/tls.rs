@@ -156,7 +156,7 @@ fn a_cancel_inside_tls_works() {
     let (sandbox, _turn) = Sandbox::shared();
     let proxy = proxy(sandbox, "");
     let (mut raw, greeting) = Raw::log_in(proxy.port(), "app_ro");
-    raw.query("select pg_sleep(60)");
+    raw.begin_long_query();
     let mut canceller = Raw::connect(proxy.port());
     canceller.send(&SSL_REQUEST);
     canceller.byte();

@@ -52,7 +52,12 @@ impl<S: AsyncRead + Unpin> FrameReader<S> {
                 return Ok(frame);
             }
             let was_empty = self.buffer.is_empty();
-            if self.stream.read_buf(&mut self.buffer).await? == 0 {
+            let read = match self.stream.read_buf(&mut self.buffer).await {
+                // An end without TLS's goodbye is an end.
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => 0,
+                read => read?,
+            };
+            if read == 0 {
                 return Err(if was_empty {
                     FrameError::Closed
                 } else {

@@ -21,13 +21,7 @@ pub fn settings(options: &[u8]) -> Vec<Setting> {
             // Ends the switches.
             b"--" => break,
             [b'-', b'-', rest @ ..] => Some(rest.to_vec()),
-            b"-c" => words.next(),
-            [b'-', b'c', rest @ ..] => Some(rest.to_vec()),
-            // Switches with a value of their own in the next word.
-            [b'-', switch] if WITH_VALUE.contains(switch) => {
-                words.next();
-                None
-            }
+            [b'-', letters @ ..] => switches(letters, &mut words),
             _ => None,
         };
         found.extend(setting.as_deref().and_then(named));
@@ -35,8 +29,27 @@ pub fn settings(options: &[u8]) -> Vec<Setting> {
     found
 }
 
+/// One word of letters, as getopt reads it: switches without a value may stand before one that has a value, which
+/// is the rest of the word or the next one.
+fn switches(letters: &[u8], words: &mut impl Iterator<Item = Vec<u8>>) -> Option<Vec<u8>> {
+    let at = letters
+        .iter()
+        .position(|letter| *letter == b'c' || WITH_VALUE.contains(letter))?;
+    let (_, rest) = letters.split_at_checked(at)?;
+    let (switch, rest) = rest.split_first()?;
+    let value = match rest {
+        [] => words.next()?,
+        rest => rest.to_vec(),
+    };
+    match switch {
+        // `-` as a switch of letters begins a long option, too.
+        b'c' | b'-' => Some(value),
+        _ => None,
+    }
+}
+
 /// Switches of a backend that take a value (the server's `getopt` string).
-const WITH_VALUE: &[u8] = b"BCDdfhkoprStvW";
+const WITH_VALUE: &[u8] = b"-BCDdfhkoprStvW";
 
 /// White space separates words, a backslash takes the next byte as it is.
 fn split(options: &[u8]) -> Vec<Vec<u8>> {
@@ -96,6 +109,8 @@ mod tests {
             ("  -c\ta.b=1\n--c.d=2 ", &[("a.b", "1"), ("c.d", "2")]),
             ("-d 5 -c a.b=1", &[("a.b", "1")]),
             ("-c a.b=", &[("a.b", "")]),
+            ("-ec a.b=1", &[("a.b", "1")]),
+            ("-eca.b=1 -F -c c.d=2", &[("a.b", "1"), ("c.d", "2")]),
         ] {
             assert_eq!(read(options), pairs(expected), "{options:?}");
         }

@@ -185,6 +185,11 @@ impl Traffic {
         self.state.terminated
     }
 
+    /// The client is between two messages.
+    pub fn at_client_boundary(&self) -> bool {
+        self.from_client.at_boundary()
+    }
+
     /// The server is between two messages, so a message of ours may follow.
     pub fn at_server_boundary(&self) -> bool {
         self.from_server.at_boundary()

@@ -17,15 +17,17 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, lookup_host};
-use tokio::sync::Semaphore;
-use tokio::time::timeout;
+use tokio::sync::{Mutex, Semaphore};
+use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
 
-/// How long a replica may take to say what became of a request.
+/// How long a request may take, from its turn to the last answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the names of the replicas may take to resolve.
 const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
-/// Requests on their way to other replicas at a time; further ones are dropped.
+/// For how long resolved names are used again.
+const KNOWN_FOR: Duration = Duration::from_secs(5);
+/// Requests on their way to other replicas at a time; further ones wait.
 const IN_FLIGHT_MAX: usize = 64;
 /// Addresses that are taken from one name.
 const ADDRESSES_MAX: usize = 1_024;
@@ -67,6 +69,8 @@ pub struct Peers {
     own: SocketAddr,
     own_slot: Slot,
     members: Vec<HostPort>,
+    /// The other members as they were resolved last. Held while they are: who asks meanwhile waits for the same.
+    known: Mutex<Option<(Instant, Vec<SocketAddr>)>>,
     in_flight: Semaphore,
 }
 
@@ -91,6 +95,7 @@ impl Peers {
             slots,
             own,
             members,
+            known: Mutex::default(),
             in_flight: Semaphore::new(IN_FLIGHT_MAX),
         })
     }
@@ -100,27 +105,33 @@ impl Peers {
         self.slots.of_key(key) == self.own_slot
     }
 
-    /// Asks the replicas that may have issued the key, one after another.
+    /// Asks the replicas that may have issued the key, one after another. A guess leads to none of them, mostly, and
+    /// costs nothing then.
     pub async fn hand_on(&self, key: &CancelKey) -> Answer {
-        let Ok(_turn) = self.in_flight.try_acquire() else {
-            return Answer::Failed;
-        };
         let slot = self.slots.of_key(key);
+        let mut owners = self.others().await;
+        owners.retain(|address| self.slots.of_replica(*address) == slot);
+        if owners.is_empty() {
+            return Answer::Unknown;
+        }
+        let asking = async {
+            let Ok(_turn) = self.in_flight.acquire().await else {
+                return Answer::Failed;
+            };
+            self.ask_all(&owners, key).await
+        };
+        timeout(ANSWER_TIMEOUT, asking).await.unwrap_or(Answer::Failed)
+    }
+
+    async fn ask_all(&self, owners: &[SocketAddr], key: &CancelKey) -> Answer {
         let mut answer = Answer::Unknown;
-        for address in self.others().await {
-            if self.slots.of_replica(address) != slot {
-                continue;
-            }
-            match timeout(ANSWER_TIMEOUT, self.ask(address, key)).await {
-                Ok(Ok(Answer::Done)) => return Answer::Done,
-                Ok(Ok(Answer::Unknown)) => {}
-                Ok(Ok(Answer::Failed)) => answer = Answer::Failed,
-                Ok(Err(error)) => {
+        for address in owners {
+            match self.ask(*address, key).await {
+                Ok(Answer::Done) => return Answer::Done,
+                Ok(Answer::Unknown) => {}
+                Ok(Answer::Failed) => answer = Answer::Failed,
+                Err(error) => {
                     tracing::warn!(replica = %address, %error, "a replica did not take a cancel");
-                    answer = Answer::Failed;
-                }
-                Err(_) => {
-                    tracing::warn!(replica = %address, "a replica did not answer a cancel in time");
                     answer = Answer::Failed;
                 }
             }
@@ -128,8 +139,13 @@ impl Peers {
         answer
     }
 
-    /// Resolved anew each time: replicas come and go, and cancels are rare.
+    /// The members but this one, resolved anew every few seconds: replicas come and go.
     async fn others(&self) -> Vec<SocketAddr> {
+        let mut known = self.known.lock().await;
+        match &*known {
+            Some((at, others)) if at.elapsed() < KNOWN_FOR => return others.clone(),
+            _ => {}
+        }
         let mut found = Vec::new();
         for member in &self.members {
             let lookup = lookup_host((member.host.as_str(), member.port));
@@ -142,6 +158,7 @@ impl Peers {
         found.sort_unstable();
         found.dedup();
         found.retain(|address| *address != self.own);
+        *known = Some((Instant::now(), found.clone()));
         found
     }
 

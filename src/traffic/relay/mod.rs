@@ -44,6 +44,8 @@ pub struct Ending {
     pub to_client: u64,
     /// The client stands between two messages, so it can be told why.
     pub client_can_be_told: bool,
+    /// The server stands between two messages of the client, so a goodbye cannot be taken for the rest of one.
+    pub server_can_be_told: bool,
     /// The last message of the server was an ErrorResponse: the client knows why from itself.
     pub server_has_told: bool,
     /// The server still works on something, as far as its messages tell.
@@ -76,8 +78,9 @@ where
         control: Arc<Control>,
     ) -> Self {
         let mut traffic = Traffic::after_ready(ready_status);
-        traffic.client_bytes(&leftovers.from_client);
+        // The greeting first: it ends with the ReadyForQuery of the login, which answers nothing of the client's.
         traffic.server_bytes(&leftovers.from_server);
+        traffic.client_bytes(&leftovers.from_client);
         Self {
             client,
             server,
@@ -126,7 +129,7 @@ where
         let moved = self.up.bytes_written().saturating_add(self.down.bytes_written());
         // Bytes that wait for the client prove that its end of the connection still stands: one that was
         // closed would have answered them with a reset.
-        let client_is_owed = !self.down.is_empty();
+        let client_is_owed = !self.down.is_delivered();
         if !self.vigil.is_over(cx, sign, moved, client_is_owed, &*self.client) {
             return None;
         }
@@ -160,7 +163,7 @@ where
     fn wish(&mut self, cx: &mut Context<'_>) -> Option<CloseReason> {
         match self.listening.poll(cx) {
             Wish::Run => None,
-            Wish::EndWhenIdle if !(self.traffic.is_idle() && self.down.is_empty()) => None,
+            Wish::EndWhenIdle if !(self.traffic.is_idle() && self.down.is_delivered()) => None,
             Wish::EndWhenIdle | Wish::EndNow => Some(CloseReason::Shutdown),
         }
     }
@@ -171,6 +174,7 @@ where
             to_server: self.up.bytes(),
             to_client: self.down.bytes(),
             client_can_be_told: self.traffic.at_server_boundary() && self.down.is_empty(),
+            server_can_be_told: self.traffic.at_client_boundary() && self.up.is_empty(),
             server_has_told: self.traffic.server_has_told(),
             server_busy: self.traffic.is_busy(),
         }

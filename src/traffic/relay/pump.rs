@@ -77,6 +77,11 @@ impl Pump {
         self.pending.is_empty()
     }
 
+    /// And none of it waits in the writing side's TLS for room in the socket.
+    pub fn is_delivered(&self) -> bool {
+        self.pending.is_empty() && !self.unflushed
+    }
+
     /// Moves bytes until a side would block, or its share of this turn is used up: a direction that is
     /// always ready must not keep the other from its turn. `seen` is shown every chunk once.
     pub fn poll<R, W>(
@@ -104,7 +109,10 @@ impl Pump {
                     let heard = self.write_pending(cx, to).is_ready()
                         && match self.at_end {
                             AtEnd::PassOn => Pin::new(&mut *to).poll_shutdown(cx).is_ready(),
-                            AtEnd::Deliver => Pin::new(&mut *to).poll_flush(cx).is_ready(),
+                            AtEnd::Deliver => {
+                                self.flush(cx, to);
+                                !self.unflushed || self.stage != Stage::EndRead
+                            }
                         };
                     if !heard {
                         return Poll::Pending;

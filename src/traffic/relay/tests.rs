@@ -183,3 +183,28 @@ async fn a_server_that_ignores_the_end_of_an_idle_session_is_left() {
     assert!(!ending.server_busy);
     drop(b.server);
 }
+
+/// A goodbye of ours must never complete a message of the client's.
+#[tokio::test(start_paused = true)]
+async fn a_server_in_mid_message_is_told_nothing() {
+    let mut b = bench(64);
+    b.client.write_all(b"Q\0\0\0\x10half").await.unwrap();
+    b.server.read_exact(&mut [0; 9]).await.unwrap();
+    b.control.wish(Wish::EndNow);
+    assert!(!b.relay.await.unwrap().server_can_be_told);
+}
+
+/// The client's first query may come behind its last authentication message.
+#[tokio::test(start_paused = true)]
+async fn a_query_sent_with_the_login_is_busy() {
+    let leftovers = Leftovers {
+        from_client: BytesMut::from(&b"Q\0\0\0\x04"[..]),
+        from_server: BytesMut::from(&b"R\0\0\0\x08\0\0\0\0Z\0\0\0\x05I"[..]),
+    };
+    let b = bench_with(64, leftovers);
+    b.control.wish(Wish::EndWhenIdle);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert!(!b.relay.is_finished(), "a query runs");
+    drop(b.client);
+    assert!(b.relay.await.unwrap().server_busy);
+}

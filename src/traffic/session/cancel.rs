@@ -2,6 +2,7 @@
 //! answered, so that a guesser learns nothing.
 
 use super::Shared;
+use super::sources;
 use crate::domain::cancel_key::CancelKey;
 use crate::domain::reason::CloseReason;
 use crate::error::Chain;
@@ -31,6 +32,8 @@ const TURN_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct CancelRequest {
     pub stream: ClientStream,
     pub key: CancelKey,
+    /// Counts as a connection of its source until it is served.
+    pub of_source: sources::Entry,
 }
 
 /// Which session a key belongs to. The process id is the server's own, so that clients that compare
@@ -137,7 +140,8 @@ impl Drop for KeyGuard<'_> {
 /// Hands the request on. The client waits for the close of its connection, which comes when the
 /// server has taken the cancel.
 pub async fn serve(shared: &Shared, request: CancelRequest) -> CloseReason {
-    // The key is judged first: a guesser takes no turn from those who know theirs.
+    // The key is judged first: a guesser takes no turn from those who know theirs. What other replicas may know is
+    // asked for only where the key leads to one.
     let outcome = match shared.cancel_keys.find(&request.key) {
         Some(way) => forward(shared, &way).await,
         None => Box::pin(hand_on(shared, &request.key)).await,

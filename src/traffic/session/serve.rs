@@ -100,7 +100,7 @@ async fn part(
 ) {
     let leave_server = async {
         stop_work(shared, ending, route).await;
-        say_goodbye(server).await;
+        say_goodbye(server, ending.server_can_be_told).await;
     };
     tokio::join!(leave_server, say_and_close(client, &last_words));
 }
@@ -161,8 +161,12 @@ fn server_gone() -> Refusal {
     .hint("It may have crashed, failed over or been restarted: see its log, and connect again.")
 }
 
-/// The server frees its slot at once instead of when it notices.
-async fn say_goodbye(mut server: ServerStream) {
+/// The server frees its slot at once instead of when it notices. In the midst of a message a Terminate would be
+/// taken for the rest of it, and could make a statement of what was cut.
+async fn say_goodbye(mut server: ServerStream, between_messages: bool) {
+    if !between_messages {
+        return;
+    }
     let _ = timeout(GOODBYE, async {
         server.write_all(&TERMINATE).await?;
         server.shutdown().await

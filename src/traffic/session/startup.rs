@@ -109,7 +109,11 @@ pub async fn open(shared: &Shared, accepted: Accepted, deadline: Instant) -> Res
                 Err(refusal) => Err(Refused::told(stream, record, refusal)),
             }
         }
-        Opening::Cancel(key) => Ok(Opened::Cancel(CancelRequest { stream, key })),
+        Opening::Cancel(key) => Ok(Opened::Cancel(CancelRequest {
+            stream,
+            key,
+            of_source: entry,
+        })),
         // negotiate() returns neither of the two.
         Opening::Ssl | Opening::Gss => Err(silently(CloseReason::ProtocolViolation, &origin)),
     }

@@ -32,13 +32,13 @@ fn a_long_key_is_handed_on_to_the_replica_that_relays_the_session() {
         let key = backend_key(&greeting);
         assert_eq!(key.len(), length);
 
-        raw.query("select pg_sleep(60)");
+        raw.begin_long_query();
         let mut canceller = Raw::connect(other.port());
         canceller.send(&cancel_request(&key));
         assert!(canceller.rest().is_empty(), "a cancel is never answered");
         is_cancelled(&mut raw);
 
-        raw.query("select pg_sleep(60)");
+        raw.begin_long_query();
         let mut canceller = Raw::connect(other.port());
         canceller.send(&SSL_REQUEST);
         assert_eq!(canceller.byte(), b'S');

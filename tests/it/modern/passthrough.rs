@@ -51,7 +51,7 @@ fn the_protocol_is_negotiated_before_the_clients_own_exchange() {
     assert!(greeting.iter().all(|m| m.tag != b'v'), "told once");
     let key = backend_key(&greeting);
     assert_eq!(key.len(), 36);
-    raw.query("select pg_sleep(60)");
+    raw.begin_long_query();
     let mut canceller = Raw::connect(proxy.port());
     canceller.send(&cancel_request(&key));
     assert!(canceller.rest().is_empty());

@@ -41,6 +41,12 @@ impl<S: Read + Write> Raw<S> {
         self.send(&message(b'Q', &[sql.as_bytes(), b"\0"].concat()));
     }
 
+    /// Begins a query that runs for ten minutes; returns when it does.
+    pub fn begin_long_query(&mut self) {
+        self.query("do $$ begin raise notice 'running'; perform pg_sleep(600); end $$");
+        self.read_until(b'N');
+    }
+
     pub fn byte(&mut self) -> u8 {
         let mut byte = [0];
         self.stream.read_exact(&mut byte).expect("a byte");
