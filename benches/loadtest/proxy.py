@@ -15,7 +15,7 @@ from pgbench import CORES, REPOSITORY, TARGET, Problem, end, free_port, machine_
 
 PASSWORD = "light-password"  # as in benches/crowd/server.rs
 SOURCES = 16  # loopback addresses of the clients; each has 28,000 ports
-SPARE_FILES = 128  # what dbproxy keeps for itself before it says that the limit is too low
+SPARE_FILES = 384  # what dbproxy keeps for itself before it says that the limit is too low
 
 
 def raise_file_limit():

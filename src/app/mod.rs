@@ -38,8 +38,8 @@ use tokio::sync::Notify;
 
 /// After the grace is over, how long closing may take.
 const LAST_MOMENT: Duration = Duration::from_secs(3);
-/// Files beside those of sessions: listeners, logs, AWS calls.
-const FILES_RESERVED: usize = 128;
+/// Files beside those of sessions: listeners, logs, AWS calls, cancels on their way, replicas.
+const FILES_RESERVED: usize = 384;
 /// Clients beyond the limit who are told so at a time.
 const TURNED_AWAY_MAX: usize = 1_000;
 
@@ -363,9 +363,9 @@ mod tests {
             (clients, turned_away)
         };
         assert_eq!(room(u64::MAX, 1_000), (1_000, 1_000));
-        assert_eq!(room(1_048_576, 1_000_000), (523_724, 1_000));
-        assert_eq!(room(20_000, 10_000), (9_858, 156));
-        assert_eq!(room(1_024, 1_000), (444, 8));
+        assert_eq!(room(1_048_576, 1_000_000), (523_596, 1_000));
+        assert_eq!(room(20_000, 10_000), (9_730, 156));
+        assert_eq!(room(1_024, 1_000), (316, 8));
         assert_eq!(room(0, 1_000), (1, 0));
     }
 }

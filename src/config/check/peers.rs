@@ -50,7 +50,12 @@ pub fn read(root: &mut Section<'_>) -> Option<PeersSetting> {
 
 fn address(section: &Section<'_>, key: &str, text: &str) -> Option<SocketAddr> {
     let what = || format!("`{text}` is not an address and port such as `10.0.0.7:{PEER_PORT}`");
-    section.convert(key, text.parse().map_err(|_| what()))
+    // Replicas find each other by this very port.
+    let parsed = text
+        .parse()
+        .ok()
+        .filter(|address: &SocketAddr| address.port() != 0);
+    section.convert(key, parsed.ok_or_else(what))
 }
 
 /// The first line of the file, as with passwords.

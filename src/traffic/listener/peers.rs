@@ -18,8 +18,8 @@ use tokio_rustls::TlsAcceptor;
 
 /// Connections of replicas at a time; further ones are closed.
 const CONNECTIONS_MAX: usize = 128;
-/// From accept until the answer is written.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// From accept until the answer is written; more than a cancel takes at most, and less than the asker waits.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// A bound address for replicas.
 #[derive(Debug)]

@@ -22,7 +22,7 @@ use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
 
 /// How long a request may take, from its turn to the last answer.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long the names of the replicas may take to resolve.
 const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
 /// For how long resolved names are used again.
@@ -88,6 +88,7 @@ impl Peers {
     /// that packets leave from.
     pub fn new(secret: &[u8], own: SocketAddr, members: Vec<HostPort>) -> Result<Self, PeersError> {
         let own = reachable(own).map_err(PeersError::OwnAddress)?;
+        let own = SocketAddr::new(own.ip().to_canonical(), own.port());
         let slots = Slots::from_secret(secret)?;
         Ok(Self {
             tls: PeerTls::from_secret(secret)?,
@@ -154,6 +155,9 @@ impl Peers {
                 Ok(Err(error)) => tracing::warn!(%member, %error, "the name of a replica does not resolve"),
                 Err(_) => tracing::warn!(%member, "the name of a replica does not resolve in time"),
             }
+        }
+        for address in &mut found {
+            address.set_ip(address.ip().to_canonical());
         }
         found.sort_unstable();
         found.dedup();

@@ -142,6 +142,12 @@ where
     /// What the state of both directions means for the session, if it is over.
     fn reason(&self, up: Poll<End>, down: Poll<End>) -> Option<CloseReason> {
         match (up, down) {
+            // It has said goodbye, and closed without one of TLS.
+            (Poll::Ready(End::ReadFailed), _)
+                if self.traffic.client_has_terminated() && !self.traffic.is_busy() =>
+            {
+                Some(CloseReason::ClientClosed)
+            }
             // The client is gone: nobody is left to read what the server still says.
             (_, Poll::Ready(End::WriteFailed)) | (Poll::Ready(End::ReadFailed), _) => {
                 Some(CloseReason::ClientLost)

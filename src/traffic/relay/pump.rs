@@ -50,7 +50,11 @@ impl Pump {
     pub fn starting_with(pending: BytesMut, at_end: AtEnd) -> Self {
         Self {
             bytes: pending.len() as u64,
-            pending,
+            pending: match pending.is_empty() {
+                // Without the allocation that it may have.
+                true => BytesMut::new(),
+                false => pending,
+            },
             stage: Stage::Open,
             at_end,
             unflushed: true,

@@ -13,6 +13,7 @@ use crate::traffic::upstream::cancel::CancelRoute;
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::rand;
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -58,6 +59,8 @@ struct Entry {
 struct Way {
     route: Arc<CancelRoute>,
     turns: Semaphore,
+    /// The session is over: a cancel that still waits for its turn has nothing left to do.
+    ended: AtomicBool,
 }
 
 /// Keeps a key valid for as long as its session lives.
@@ -100,6 +103,7 @@ impl CancelKeys {
             way: Arc::new(Way {
                 route,
                 turns: Semaphore::new(PER_SESSION_MAX),
+                ended: AtomicBool::new(false),
             }),
         };
         self.lock().entry(pid).or_default().push(entry);
@@ -129,7 +133,13 @@ impl Drop for KeyGuard<'_> {
     fn drop(&mut self) {
         let mut by_pid = self.keys.lock();
         if let Some(entries) = by_pid.get_mut(&self.key.pid) {
-            entries.retain(|entry| *entry.secret != *self.key.secret());
+            entries.retain(|entry| {
+                let others = *entry.secret != *self.key.secret();
+                if !others {
+                    entry.way.ended.store(true, Ordering::Release);
+                }
+                others
+            });
             if entries.is_empty() {
                 by_pid.remove(&self.key.pid);
             }
@@ -183,6 +193,9 @@ async fn forward(shared: &Shared, way: &Way) -> CancelOutcome {
     let Some(_turn) = shared.cancel_keys.turn().await else {
         return CancelOutcome::Refused;
     };
+    if way.ended.load(Ordering::Acquire) {
+        return CancelOutcome::UnknownKey;
+    }
     match shared.connector.cancel(&way.route).await {
         Ok(()) => CancelOutcome::Forwarded,
         Err(error) => {
@@ -239,7 +252,9 @@ mod tests {
         assert_eq!(keys.find(&first.key).unwrap().route.key.secret(), [1; 4]);
         assert_eq!(keys.find(&second.key).unwrap().route.key.secret(), [2; 32]);
         let gone = first.key.clone();
+        let waiting = keys.find(&gone).unwrap();
         drop(first);
+        assert!(waiting.ended.load(Ordering::Acquire));
         assert!(keys.find(&gone).is_none());
         assert!(keys.find(&second.key).is_some());
         drop(second);

@@ -11,6 +11,8 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, timeout};
 
+/// How long a client may take to take its last words.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// How long a client that was told the end may take to close its own side.
 const LINGER: Duration = Duration::from_secs(1);
 /// How much of what it still sends is read away meanwhile.
@@ -74,7 +76,12 @@ impl Refused {
 /// Writes the last message and closes so that it arrives: closing a socket with unread input makes
 /// the kernel send a reset, which can overtake what was written.
 pub async fn say_and_close(mut stream: ClientStream, message: &[u8]) {
-    if stream.write_all(message).await.is_err() || stream.shutdown().await.is_err() {
+    let said = timeout(PATIENCE, async {
+        stream.write_all(message).await?;
+        stream.shutdown().await
+    });
+    // A client that takes nothing must not keep its place for that.
+    if !matches!(said.await, Ok(Ok(()))) {
         return;
     }
     let _ = timeout(LINGER, async {

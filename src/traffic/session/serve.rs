@@ -14,9 +14,9 @@ use crate::platform::tls::stream::ClientStream;
 use crate::platform::wire::error::encode_refusal;
 use crate::platform::wire::greeting::encode_backend_key;
 use crate::traffic::relay::{Ending, Leftovers, Relay};
-use crate::traffic::upstream::ServerStream;
 use crate::traffic::upstream::cancel::CancelRoute;
 use crate::traffic::upstream::login::Greeting;
+use crate::traffic::upstream::{Login, ServerStream};
 use bytes::BytesMut;
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,13 +42,17 @@ pub async fn serve(shared: &Shared, connected: Connected) -> CloseReason {
         place: _place,
         began,
     } = started;
-    let mut server = login.stream;
-    let greeting = login.greeting;
+    let Login {
+        stream: mut server,
+        address,
+        greeting,
+        leftover,
+    } = login;
     let pid = greeting.key.as_ref().map(|key| key.pid);
     let route = greeting.key.clone().map(|key| {
         Arc::new(CancelRoute {
             target: permit.target().clone(),
-            address: login.address,
+            address,
             key,
         })
     });
@@ -57,7 +61,9 @@ pub async fn serve(shared: &Shared, connected: Connected) -> CloseReason {
     let ready_status = greeting.ready_status;
     let mut from_server = hello(greeting, key.as_ref().map(|guard| &guard.key));
     let greeting_bytes = from_server.len() as u64;
-    from_server.extend_from_slice(&login.leftover);
+    from_server.extend_from_slice(&leftover);
+    // Its allocation is as large as the largest message of the login.
+    drop(leftover);
 
     let listed = shared.registry.list(record.session());
     let _open = shared.metrics.session_open();

@@ -82,6 +82,8 @@ pub async fn open(shared: &Shared, accepted: Accepted, deadline: Instant) -> Res
             .map_or(deadline, |d| d.min(deadline)),
         Standing::FarOver => return Err(silently(CloseReason::TooManyConnections, &origin)),
     };
+    // Who can only be refused takes no place from others meanwhile.
+    let place = place.filter(|_| entry.standing == Standing::Within);
     let opener = Opener {
         stream,
         door: door.clone(),
@@ -127,7 +129,12 @@ fn role_of(startup: &StartupMessage) -> Option<Vec<u8>> {
             .iter()
             .any(|known| known.eq_ignore_ascii_case(name))
     };
-    let options = settings(startup.parameter("options").unwrap_or_default());
+    // Of several `options` the server takes the last.
+    let options = startup
+        .parameters()
+        .filter(|(name, _)| *name == b"options")
+        .last();
+    let options = settings(options.map(|(_, value)| value).unwrap_or_default());
     let mut by_options = options.into_iter().filter(|setting| is_role(&setting.name));
     let by_parameter = startup.parameters().filter(|(name, _)| is_role(name));
     let last = by_parameter.last().map(|(_, value)| value.to_vec());
@@ -145,9 +152,9 @@ fn admit(
     // A unix socket needs no TLS, and libpq does not offer it there.
     let in_clear = matches!(stream, ClientStream::Tcp(_));
     match place {
-        Some(_) if shutdown.drain.is_cancelled() => Err(shutting_down()),
+        _ if shutdown.drain.is_cancelled() => Err(shutting_down()),
+        _ if entry.standing != Standing::Within => Err(no_place_for_source()),
         Some(_) if door.tls_required && in_clear => Err(tls_required()),
-        Some(_) if entry.standing != Standing::Within => Err(no_place_for_source()),
         Some(place) => Ok(Place {
             _of_all: place,
             _of_source: entry,
@@ -223,6 +230,10 @@ mod tests {
         assert_eq!(role(&[("user", "app")]), None);
         let options = ("options", "-c role=one -c Session-Authorization=two");
         assert_eq!(role(&[options]).as_deref(), Some("two"));
+        assert_eq!(
+            role(&[options, ("options", "-c role=last")]).as_deref(),
+            Some("last")
+        );
         assert_eq!(role(&[("ROLE", "three"), options]).as_deref(), Some("three"));
     }
 }
