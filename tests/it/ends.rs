@@ -88,6 +88,63 @@ fn a_client_that_is_gone_behind_a_full_pipeline_is_noticed() {
     closed(&proxy, "client_lost", 1.0);
 }
 
+/// All that a client has sent ahead is abandoned with it, not only what runs when it leaves.
+#[test]
+fn none_of_the_queries_that_were_sent_ahead_runs_on() {
+    let (sandbox, _turn) = Sandbox::shared();
+    let proxy = proxy(sandbox);
+    let leave: [fn(Raw); 3] = [drop, reset, |mut raw| raw.send(&message(b'X', b""))];
+    for (number, leave) in leave.into_iter().enumerate() {
+        let (mut raw, greeting) = Raw::log_in(proxy.port(), "app_ro");
+        for seconds in [601, 602, 603, 604] {
+            raw.query(&format!("select pg_sleep({seconds})"));
+        }
+        let pid = pid_of(&greeting);
+        wait_until(&proxy, pid, "state = 'active' and query like '%601%'");
+        leave(raw);
+        wait_until_gone(&proxy, pid);
+        let abandoned = "dbproxy_cancel_requests_total{outcome=\"abandoned\"}";
+        proxy.wait_for_metric(abandoned, number as f64 + 1.0);
+    }
+}
+
+/// A server that has closed has nothing to be cancelled, whatever its messages leave open.
+#[test]
+fn an_ordinary_goodbye_without_a_sync_needs_no_cancel() {
+    let (sandbox, _turn) = Sandbox::shared();
+    let proxy = proxy(sandbox);
+    for _ in 0..5 {
+        let (mut raw, _) = Raw::log_in(proxy.port(), "app_ro");
+        raw.send(&[message(b'P', b"\0select 1\0\0\0"), message(b'H', b"")].concat());
+        raw.read_until(b'1');
+        raw.send(&message(b'X', b""));
+        assert!(raw.is_closed());
+    }
+    closed(&proxy, "client_closed", 5.0);
+    let abandoned = "dbproxy_cancel_requests_total{outcome=\"abandoned\"}";
+    assert_eq!(proxy.metric(abandoned), 0.0);
+}
+
+/// Such as `nc -N` does: everything is sent at once, then the sending side is shut.
+#[test]
+fn a_client_that_sends_all_at_once_and_shuts_its_side_is_served() {
+    let (sandbox, _turn) = Sandbox::shared();
+    let proxy = proxy(sandbox);
+    let mut raw = Raw::connect(proxy.port());
+    let startup = crate::support::raw::startup(3 << 16, &[("user", "app_ro"), ("database", "app")]);
+    raw.send(&[startup, message(b'Q', b"select 'served'\0")].concat());
+    raw.stream.shutdown(Shutdown::Write).unwrap();
+    let mut answer = raw.read_until(b'Z');
+    answer.extend(raw.read_until(b'Z'));
+    assert!(
+        answer
+            .iter()
+            .any(|m| m.tag == b'D' && m.body.ends_with(b"served"))
+    );
+    assert!(raw.is_closed());
+    closed(&proxy, "client_closed", 1.0);
+}
+
 #[test]
 fn a_copy_whose_client_is_gone_leaves_nothing_behind() {
     let (sandbox, _turn) = Sandbox::shared();

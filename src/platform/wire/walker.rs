@@ -175,6 +175,11 @@ impl Traffic {
         owed > 0 || unsynced || copying_in || !self.from_server.at_boundary()
     }
 
+    /// The server has not answered all that it was asked to.
+    pub fn owes_ready(&self) -> bool {
+        self.state.owed > 0
+    }
+
     /// The last message of the server was an ErrorResponse, which tells why it closes.
     pub fn server_has_told(&self) -> bool {
         self.state.server_told && self.from_server.at_boundary()

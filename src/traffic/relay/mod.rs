@@ -48,7 +48,7 @@ pub struct Ending {
     pub server_can_be_told: bool,
     /// The last message of the server was an ErrorResponse: the client knows why from itself.
     pub server_has_told: bool,
-    /// The server still works on something, as far as its messages tell.
+    /// The server still works on something, as far as its messages tell; one that has closed does not.
     pub server_busy: bool,
 }
 
@@ -157,7 +157,8 @@ where
             (_, Poll::Ready(End::ReadFailed)) => Some(CloseReason::ServerLost),
             // All the server had to say has reached the client.
             (up, Poll::Ready(End::Finished)) => Some(match up {
-                Poll::Ready(End::Finished) => CloseReason::ClientClosed,
+                // The server has answered everything, and then the client's end.
+                Poll::Ready(End::Finished) if !self.traffic.owes_ready() => CloseReason::ClientClosed,
                 _ => CloseReason::ServerClosed,
             }),
             // A server that takes no more may still have something to say; a client that sends no
@@ -182,7 +183,7 @@ where
             client_can_be_told: self.traffic.at_server_boundary() && self.down.is_empty(),
             server_can_be_told: self.traffic.at_client_boundary() && self.up.is_empty(),
             server_has_told: self.traffic.server_has_told(),
-            server_busy: self.traffic.is_busy(),
+            server_busy: self.traffic.is_busy() && !self.down.source_is_gone(),
         }
     }
 }

@@ -76,6 +76,11 @@ impl Pump {
         matches!(self.stage, Stage::EndRead | Stage::Ended(End::Finished))
     }
 
+    /// The reading side has sent its end, or its connection has failed: it is not there any more.
+    pub fn source_is_gone(&self) -> bool {
+        self.has_read_end() || self.stage == Stage::Ended(End::ReadFailed)
+    }
+
     /// Everything read has been taken by the writing side.
     pub fn is_empty(&self) -> bool {
         self.pending.is_empty()

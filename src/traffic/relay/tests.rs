@@ -110,6 +110,20 @@ async fn the_servers_last_words_reach_the_client() {
     assert_eq!(b.relay.await.unwrap().reason, CloseReason::ServerClosed);
 }
 
+/// One that only reads is told, too, and the server that has closed is not busy.
+#[tokio::test]
+async fn a_server_that_closes_on_a_client_that_only_reads_has_closed() {
+    let mut b = bench(64);
+    b.client.write_all(b"Q\0\0\0\x08abc\0").await.unwrap();
+    b.client.shutdown().await.unwrap();
+    let mut rest = Vec::new();
+    b.server.read_to_end(&mut rest).await.unwrap();
+    drop(b.server);
+    let ending = b.relay.await.unwrap();
+    assert_eq!(ending.reason, CloseReason::ServerClosed);
+    assert!(ending.client_can_be_told && !ending.server_has_told && !ending.server_busy);
+}
+
 #[tokio::test]
 async fn a_server_that_answers_terminate_first_did_not_end_the_session() {
     let mut b = bench(64);

@@ -18,15 +18,18 @@ use crate::traffic::upstream::cancel::CancelRoute;
 use crate::traffic::upstream::login::Greeting;
 use crate::traffic::upstream::{Login, ServerStream};
 use bytes::BytesMut;
+use socket2::SockRef;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
 /// A Terminate message: the server ends without waiting for more.
 const TERMINATE: [u8; 5] = [b'X', 0, 0, 0, 4];
 /// How long a goodbye may take.
 const GOODBYE: Duration = Duration::from_secs(1);
+/// How long a server may take to close after its work was cancelled. It takes milliseconds.
+const SERVER_CLOSES: Duration = Duration::from_millis(250);
 
 pub async fn serve(shared: &Shared, connected: Connected) -> CloseReason {
     let Connected {
@@ -105,8 +108,10 @@ async fn part(
     (server, route): (ServerStream, Option<&CancelRoute>),
 ) {
     let leave_server = async {
-        stop_work(shared, ending, route).await;
-        say_goodbye(server, ending.server_can_be_told).await;
+        match route.filter(|_| ending.server_busy) {
+            Some(route) => stop_work(shared, ending, (server, route)).await,
+            None => say_goodbye(&mut { server }, ending.server_can_be_told).await,
+        }
     };
     tokio::join!(leave_server, say_and_close(client, &last_words));
 }
@@ -114,11 +119,22 @@ async fn part(
 /// What the server does for nobody any more is cancelled, because it would notice the closed connection
 /// only when it next writes to it. The connection is still open here, so the server's process cannot have
 /// become another session's.
-async fn stop_work(shared: &Shared, ending: &Ending, route: Option<&CancelRoute>) {
-    let server_is_there = !matches!(ending.reason, CloseReason::ServerClosed | CloseReason::ServerLost);
-    let Some(route) = route.filter(|_| ending.server_busy && server_is_there) else {
-        return;
-    };
+async fn stop_work(shared: &Shared, ending: &Ending, (mut server, route): (ServerStream, &CancelRoute)) {
+    cancel_abandoned(shared, route).await;
+    say_goodbye(&mut server, ending.server_can_be_told).await;
+    if timeout(SERVER_CLOSES, read_away(&mut server)).await.is_err() {
+        // The client had sent more queries ahead, and the server has begun the next. After a reset the first
+        // answer that it writes shows it that nobody reads, and it runs none of the others.
+        let _ = SockRef::from(server.get_ref().0).set_linger(Some(Duration::ZERO));
+        drop(server);
+        if let Err(error) = shared.connector.cancel(route).await {
+            tracing::debug!(backend_pid = route.key.pid, error = %Chain(&error), "second cancel failed");
+        }
+    }
+}
+
+/// Cancels what the server does, and counts it.
+async fn cancel_abandoned(shared: &Shared, route: &CancelRoute) {
     // A crowd that leaves at once must not come back as a crowd of connections to the server.
     let Some(_turn) = shared.cancel_keys.turn().await else {
         shared.metrics.cancel(CancelOutcome::Refused);
@@ -132,6 +148,12 @@ async fn stop_work(shared: &Shared, ending: &Ending, route: Option<&CancelRoute>
         }
     };
     shared.metrics.cancel(outcome);
+}
+
+/// Until the server closes.
+async fn read_away(server: &mut ServerStream) {
+    let mut sink = vec![0; 8 * 1024];
+    while !matches!(server.read(&mut sink).await, Ok(0) | Err(_)) {}
 }
 
 /// What the client reads first: the server's own greeting, with the key that dbproxy issued.
@@ -169,12 +191,11 @@ fn server_gone() -> Refusal {
 
 /// The server frees its slot at once instead of when it notices. In the midst of a message a Terminate would be
 /// taken for the rest of it, and could make a statement of what was cut.
-async fn say_goodbye(mut server: ServerStream, between_messages: bool) {
-    if !between_messages {
-        return;
-    }
+async fn say_goodbye(server: &mut ServerStream, between_messages: bool) {
     let _ = timeout(GOODBYE, async {
-        server.write_all(&TERMINATE).await?;
+        if between_messages {
+            server.write_all(&TERMINATE).await?;
+        }
         server.shutdown().await
     })
     .await;
