@@ -53,6 +53,14 @@ fn the_client_is_whom_the_header_names() {
     assert_eq!(unknown.field(b'C'), "28000", "{unknown:?}");
     // The balancer itself, which checks.
     assert_eq!(log_in_after(&proxy, &header(0, 0, &[])).tag, b'R');
+    assert_eq!(log_in_after(&proxy, &header(0, 0x11, &[])).tag, b'R');
+}
+
+#[test]
+fn a_network_may_be_written_as_ipv6_shows_it() {
+    let (sandbox, _turn) = Sandbox::shared();
+    let proxy = proxy(sandbox, "::ffff:127.0.0.0/104");
+    assert_eq!(log_in_after(&proxy, &header_for("127.0.0.5:4711")).tag, b'R');
 }
 
 #[test]

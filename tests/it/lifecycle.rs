@@ -96,6 +96,54 @@ fn a_connection_that_says_nothing_does_not_hold_up_the_end() {
     assert!(silent.rest().is_empty());
 }
 
+/// They keep coming, and none of them gets a session.
+#[test]
+fn strangers_that_keep_coming_do_not_hold_up_the_end() {
+    let (sandbox, _turn) = Sandbox::shared();
+    let mut proxy = proxy(sandbox, "drain_timeout = \"10m\"\n");
+    let port = proxy.port();
+    let (mut idle, _) = Raw::log_in(port, "app_ro");
+    let strangers = std::thread::spawn(move || {
+        let mut held = Vec::new();
+        while let Ok(stream) = std::net::TcpStream::connect(("127.0.0.1", port)) {
+            held.push(stream);
+            std::thread::sleep(std::time::Duration::from_millis(200));
+        }
+    });
+    proxy.signal("TERM");
+    assert_eq!(idle.message().unwrap().field(b'C'), "57P01");
+    assert_eq!(proxy.wait_for_exit().code(), Some(143));
+    strangers.join().unwrap();
+}
+
+/// One login a second, and no time to wait for the others.
+#[test]
+fn clients_that_wait_for_their_login_are_told_at_the_end() {
+    let (sandbox, _turn) = Sandbox::shared();
+    let mut proxy = proxy(sandbox, "drain_timeout = \"100ms\"\nlogins_per_second = 1\n");
+    let mut waiting: Vec<Raw> = (0..20)
+        .map(|_| {
+            let mut raw = Raw::connect(proxy.port());
+            raw.send(&startup(3 << 16, &[("user", "app_ro"), ("database", "app")]));
+            raw
+        })
+        .collect();
+    proxy.wait_for_metric("dbproxy_connections_open", 20.0);
+    proxy.signal("TERM");
+    for raw in &mut waiting {
+        while let Some(message) = raw.message() {
+            if message.tag == b'E' {
+                assert_eq!(message.field(b'C'), "57P01");
+                break;
+            }
+        }
+        assert!(raw.is_closed());
+    }
+    proxy.wait_for_exit();
+    let refused = proxy.log().matches("session refused").count();
+    assert!(refused > 10, "{refused} of 20 are on record");
+}
+
 #[test]
 fn a_session_that_does_not_finish_is_ended_after_the_grace() {
     let (sandbox, _turn) = Sandbox::shared();

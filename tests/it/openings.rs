@@ -277,6 +277,9 @@ fn messages_of_an_authentication_exchange_are_bounded() {
         }
     }
     recovers(&proxy);
+    // Of these five nothing reaches the server; the others are its own to refuse.
+    let violations = proxy.metric("dbproxy_connections_closed_total{reason=\"protocol_violation\"}");
+    assert_eq!(violations, 5.0);
 }
 
 #[test]

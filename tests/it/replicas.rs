@@ -4,7 +4,11 @@
 use crate::support::modern::Modern;
 use crate::support::raw::{backend_key, cancel_request, startup};
 use crate::support::{Proxy, Raw, Sandbox};
-use std::net::{SocketAddr, TcpListener};
+use dbproxy::platform::tls::peer::PeerTls;
+use rustls::pki_types::ServerName;
+use rustls::{ClientConnection, StreamOwned};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 
 pub fn free_address() -> SocketAddr {
@@ -105,33 +109,65 @@ fn a_long_key_is_handed_on_too() {
 #[test]
 fn another_secret_opens_nothing() {
     let (sandbox, _turn) = Sandbox::shared();
-    let ours = secret_file(sandbox, "ours", &"6".repeat(64));
-    let others = secret_file(sandbox, "others", &"7".repeat(64));
-    let members = [free_address(), free_address()];
-    let good = replica(sandbox, members[0], &members, &ours);
-    let bad = replica(sandbox, members[1], &members, &others);
-    let (mut raw, greeting) = Raw::log_in(good.port(), "app_ro");
-    raw.query("select 'done' from pg_sleep(1)");
-    let mut canceller = Raw::connect(bad.port());
-    canceller.send(&cancel_request(&backend_key(&greeting)));
+    let secret = "6".repeat(64);
+    let ours = secret_file(sandbox, "ours", &secret);
+    let own = free_address();
+    let proxy = replica(sandbox, own, &[own], &ours);
+    let (mut raw, greeting) = Raw::log_in(proxy.port(), "app_ro");
+    let request = cancel_request(&backend_key(&greeting));
+    raw.begin_long_query();
+    let refused = ask(own, "7".repeat(64).as_bytes(), &request);
+    assert!(refused.is_err(), "{refused:?}");
+    // Nor does plain PostgreSQL.
+    let mut stranger = Raw::connect(own.port());
+    stranger.send(&request);
+    assert!(!stranger.rest().starts_with(b"D"));
+    let forwarded = "dbproxy_cancel_requests_total{outcome=\"forwarded\"}";
+    assert_eq!(proxy.metric(forwarded), 0.0);
+    // With the secret the very same request is carried out.
+    assert_eq!(ask(own, secret.as_bytes(), &request).unwrap(), b"D");
+    assert_eq!(proxy.metric(forwarded), 1.0);
+    raw.read_until(b'Z');
+}
+
+/// What the replica at `address` answers to somebody who knows `secret`.
+fn ask(address: SocketAddr, secret: &[u8], request: &[u8]) -> std::io::Result<Vec<u8>> {
+    let config = PeerTls::from_secret(secret).unwrap().client;
+    let name = ServerName::IpAddress(address.ip().into());
+    let connection = ClientConnection::new(config, name).unwrap();
+    let mut stream = StreamOwned::new(connection, TcpStream::connect(address)?);
+    stream.write_all(request)?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer)?;
+    Ok(answer)
+}
+
+/// Silent strangers on the replicas' port get no further than its handshake, and do not hold up an end.
+#[test]
+fn strangers_on_the_replicas_port_do_not_hold_up_the_end() {
+    let (sandbox, _turn) = Sandbox::shared();
+    let secret = secret_file(sandbox, "strangers", &"9".repeat(64));
+    let own = free_address();
+    let target = sandbox.target("orders", "db_users = [\"app_ro\"]");
+    let general = format!("drain_timeout = \"10m\"\n{target}");
+    let mut proxy = replica_of(&general, sandbox, own, &[own], &secret);
+    let mut strangers: Vec<Raw> = (0..8).map(|_| Raw::connect(own.port())).collect();
+    proxy.signal("TERM");
+    assert_eq!(proxy.wait_for_exit().code(), Some(143));
+    assert!(strangers.iter_mut().all(|stranger| stranger.rest().is_empty()));
+}
+
+#[test]
+fn a_replica_that_others_cannot_find_says_so() {
+    let (sandbox, _turn) = Sandbox::shared();
+    let secret = secret_file(sandbox, "lost", &"3".repeat(64));
+    let (own, other) = (free_address(), free_address());
+    let proxy = replica(sandbox, own, &[other], &secret);
+    let (_raw, greeting) = Raw::log_in(proxy.port(), "app_ro");
+    let mut canceller = Raw::connect(proxy.port());
+    canceller.send(&cancel_request(&[&backend_key(&greeting)[..4], &[1; 4]].concat()));
     assert!(canceller.rest().is_empty());
-    assert!(
-        raw.read_until(b'Z').iter().any(|m| m.tag == b'D'),
-        "not cancelled"
-    );
-    // Nor does a client that speaks plain PostgreSQL there.
-    let mut stranger = Raw::connect(members[0].port());
-    stranger.send(&cancel_request(&backend_key(&greeting)));
-    stranger.rest();
-    raw.query("select 'done' from pg_sleep(1)");
-    assert!(
-        raw.read_until(b'Z').iter().any(|m| m.tag == b'D'),
-        "not cancelled"
-    );
-    assert_eq!(
-        good.metric("dbproxy_cancel_requests_total{outcome=\"forwarded\"}"),
-        0.0
-    );
+    proxy.wait_until_logged("set `peers.advertise`");
 }
 
 #[test]

@@ -6,9 +6,12 @@ use crate::config::section::{Problems, Section};
 use crate::config::values::{POSTGRES_PORT, listen_address, next_port};
 use crate::domain::target::Target;
 use crate::traffic::listener::Address;
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 use std::cell::RefCell;
 use std::net::IpAddr;
+
+/// What IPv4 addresses begin with inside IPv6: `::ffff:0:0/96` (RFC 4291 §2.5.5.2).
+const MAPPED_PREFIX_BITS: u8 = 96;
 
 /// The load balancers of a table: addresses and networks.
 pub fn read_balancers(section: &mut Section<'_>) -> Option<Vec<IpNet>> {
@@ -17,10 +20,24 @@ pub fn read_balancers(section: &mut Section<'_>) -> Option<Vec<IpNet>> {
         let parsed = text
             .parse::<IpNet>()
             .or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+        let parsed = parsed.map(canonical);
         let what = format!("`{text}` is not an address or network such as `10.0.0.7` or `10.0.0.0/16`");
         section.convert("proxy_protocol_from", parsed.map_err(|_| what))
     });
     Some(networks.collect())
+}
+
+/// Peers are compared without their IPv6 dress, so networks are, too.
+fn canonical(network: IpNet) -> IpNet {
+    let IpNet::V6(v6) = network else {
+        return network;
+    };
+    let v4 = v6.addr().to_ipv4_mapped();
+    let bits = v6.prefix_len().checked_sub(MAPPED_PREFIX_BITS);
+    match v4.zip(bits).map(|(v4, bits)| Ipv4Net::new(v4, bits)) {
+        Some(Ok(v4)) => IpNet::V4(v4),
+        _ => network,
+    }
 }
 
 /// The `listen` of a table.

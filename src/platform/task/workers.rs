@@ -49,8 +49,18 @@ impl Workers {
         })
     }
 
-    /// Runs `work` on the thread with the fewest tasks; it stays there.
+    /// Runs `work` on the thread with the fewest tasks; it stays there, and [`Workers::drained`] waits for it.
     pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        // Boxed here: a task holds a future both as it was handed over and as it runs.
+        self.place(self.tracker.track_future(Box::pin(work)));
+    }
+
+    /// The same for what an end need not wait for.
+    pub fn spawn_passing(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.place(Box::pin(work));
+    }
+
+    fn place(&self, work: impl Future<Output = ()> + Send + 'static) {
         let least = self
             .workers
             .iter()
@@ -58,16 +68,14 @@ impl Workers {
         if let Some(worker) = least {
             worker.load.fetch_add(1, Ordering::Relaxed);
             let guard = LoadGuard(worker.load.clone());
-            // Boxed here: a task holds a future both as it was handed over and as it runs.
-            let tracked = self.tracker.track_future(Box::pin(work));
             worker.handle.spawn(async move {
-                tracked.await;
+                work.await;
                 drop(guard);
             });
         }
     }
 
-    /// Resolves when every task has ended; no more are expected.
+    /// Resolves when every task that is to be waited for has ended; no more are expected.
     pub async fn drained(&self) {
         self.tracker.close();
         self.tracker.wait().await;
@@ -122,6 +130,7 @@ mod tests {
                 tokio::time::sleep(std::time::Duration::from_millis(20)).await;
             });
         }
+        workers.spawn_passing(std::future::pending());
         workers.drained().await;
         assert_eq!(seen.lock().unwrap().len(), 2);
         assert_eq!(workers.tasks(), 0);

@@ -11,6 +11,10 @@ pub const BODY_BYTES_MAX: usize = 4_096;
 
 /// What every header begins with.
 pub const SIGNATURE: [u8; 12] = *b"\r\n\r\n\0\r\nQUIT\n";
+/// Version 2 in the upper half, the command in the lower: the balancer speaks for itself.
+const LOCAL: u8 = 0x20;
+/// For a client.
+const PROXY: u8 = 0x21;
 const FIELD_AUTHORITY: u8 = 0x02;
 const FIELD_CRC32C: u8 = 0x03;
 const FIELD_AWS: u8 = 0xea;
@@ -63,8 +67,7 @@ pub fn body_length(prefix: &[u8; PREFIX_BYTES]) -> Result<usize, ProxyHeaderErro
     if !prefix.starts_with(&SIGNATURE) {
         return Err(ProxyHeaderError::Signature);
     }
-    // Version 2 in the upper half; LOCAL or PROXY in the lower.
-    if !matches!(version_command, 0x20 | 0x21) {
+    if !matches!(version_command, LOCAL | PROXY) {
         return Err(ProxyHeaderError::VersionCommand(version_command));
     }
     let length = u16::from_be_bytes([high, low]);
@@ -77,13 +80,17 @@ pub fn body_length(prefix: &[u8; PREFIX_BYTES]) -> Result<usize, ProxyHeaderErro
 /// Reads what follows the prefix; the slice is exactly as long as [`body_length`] says.
 pub fn parse(prefix: &[u8; PREFIX_BYTES], body: &[u8]) -> Result<ProxyHeader, ProxyHeaderError> {
     let [.., version_command, family, _, _] = *prefix;
+    if version_command == LOCAL {
+        // Whatever else it may say is to be skipped, the family included.
+        return Ok(ProxyHeader {
+            source: Source::Balancer,
+            authority: None,
+            vpc_endpoint: None,
+        });
+    }
     let (source, fields) = addresses(family, body)?;
     let mut header = ProxyHeader {
-        source: match version_command {
-            // Whatever it may say about addresses, a balancer that speaks for itself is the peer.
-            0x20 => Source::Balancer,
-            _ => source,
-        },
+        source,
         authority: None,
         vpc_endpoint: None,
     };
@@ -219,6 +226,8 @@ mod tests {
     fn a_balancer_may_speak_for_itself_or_for_nobody_in_particular() {
         assert_eq!(header(0x20, 0x11, &V4).unwrap().source, Source::Balancer);
         assert_eq!(header(0x20, 0, b"").unwrap().source, Source::Balancer);
+        assert_eq!(header(0x20, 0x11, b"").unwrap().source, Source::Balancer);
+        assert_eq!(header(0x20, 0x21, b"\x02\xff").unwrap().source, Source::Balancer);
         assert_eq!(header(0x21, 0, b"whatever").unwrap().source, Source::Unknown);
         assert_eq!(header(0x21, 0x31, &[0; 216]).unwrap().source, Source::Unknown);
         assert_eq!(header(0x21, 0x12, &V4).unwrap().source, Source::Unknown);

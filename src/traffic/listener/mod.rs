@@ -182,7 +182,8 @@ impl Listener {
         };
         let place = gate.places.clone().try_acquire_owned().ok();
         let (door, shared) = (self.door.clone(), gate.shared.clone());
-        gate.workers.spawn(async move {
+        let draining = shared.shutdown.drain.is_cancelled();
+        let work = async move {
             let _held = held;
             // Registered with the thread's own reactor, so both sockets of a session wake it.
             match socket.adopt(shared.config.tcp_user_timeout) {
@@ -198,7 +199,12 @@ impl Listener {
                 }
                 Err(error) => tracing::debug!(%error, "accepted socket is unusable"),
             }
-        });
+        };
+        // Who comes during a drain gets no session, and cannot make it last.
+        match draining {
+            true => gate.workers.spawn_passing(work),
+            false => gate.workers.spawn(work),
+        }
     }
 }
 

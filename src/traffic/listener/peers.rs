@@ -18,6 +18,8 @@ use tokio_rustls::TlsAcceptor;
 
 /// Connections of replicas at a time; further ones are closed.
 const CONNECTIONS_MAX: usize = 128;
+/// A stranger gets no further, and takes a place for as long.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(2);
 /// From accept until the answer is written; more than a cancel takes at most, and less than the asker waits.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 
@@ -57,7 +59,7 @@ impl PeerListener {
                 continue;
             };
             let (shared, peers) = (gate.shared.clone(), self.peers.clone());
-            gate.workers.spawn(async move {
+            gate.workers.spawn_passing(async move {
                 let _place = place;
                 let served = async { serve(&shared, &peers, TcpStream::from_std(stream)?).await };
                 match timeout(REQUEST_TIMEOUT, served).await {
@@ -73,7 +75,7 @@ impl PeerListener {
 
 async fn serve(shared: &Shared, peers: &Peers, tcp: TcpStream) -> io::Result<()> {
     let acceptor = TlsAcceptor::from(peers.tls.server.clone());
-    let mut stream = acceptor.accept(tcp).await?;
+    let mut stream = timeout(HANDSHAKE_TIMEOUT, acceptor.accept(tcp)).await??;
     let mut header = [0; 4];
     stream.read_exact(&mut header).await?;
     let length = body_length(header).map_err(io::Error::other)?;

@@ -8,12 +8,14 @@ pub use slot::{Slot, Slots};
 
 use crate::domain::cancel_key::CancelKey;
 use crate::domain::target::HostPort;
+use crate::platform::telemetry::seldom::Seldom;
 use crate::platform::tls::peer::PeerTls;
 use crate::platform::wire::greeting::encode_cancel_request;
 use bytes::BytesMut;
 use rustls::pki_types::ServerName;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, lookup_host};
@@ -23,6 +25,10 @@ use tokio_rustls::TlsConnector;
 
 /// How long a request may take, from its turn to the last answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long a request may wait for its turn.
+const TURN_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a replica may take to accept: it is near.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long the names of the replicas may take to resolve.
 const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
 /// For how long resolved names are used again.
@@ -31,6 +37,9 @@ const KNOWN_FOR: Duration = Duration::from_secs(5);
 const IN_FLIGHT_MAX: usize = 64;
 /// Addresses that are taken from one name.
 const ADDRESSES_MAX: usize = 1_024;
+
+/// Guesses make replicas be asked.
+static DEAF_REPLICAS: Seldom = Seldom::new();
 
 /// What a replica answers, as one byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +50,14 @@ pub enum Answer {
     Unknown,
     /// The key is known, but the cancel did not reach the server.
     Failed,
+}
+
+/// What became of a request that was to be handed on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HandedOn {
+    Answered(Answer),
+    /// Too many are under way.
+    Refused,
 }
 
 impl Answer {
@@ -72,6 +89,7 @@ pub struct Peers {
     /// The other members as they were resolved last. Held while they are: who asks meanwhile waits for the same.
     known: Mutex<Option<(Instant, Vec<SocketAddr>)>>,
     in_flight: Semaphore,
+    warned: AtomicBool,
 }
 
 /// Why the replicas cannot work together.
@@ -98,6 +116,7 @@ impl Peers {
             members,
             known: Mutex::default(),
             in_flight: Semaphore::new(IN_FLIGHT_MAX),
+            warned: AtomicBool::new(false),
         })
     }
 
@@ -108,20 +127,22 @@ impl Peers {
 
     /// Asks the replicas that may have issued the key, one after another. A guess leads to none of them, mostly, and
     /// costs nothing then.
-    pub async fn hand_on(&self, key: &CancelKey) -> Answer {
+    pub async fn hand_on(&self, key: &CancelKey) -> HandedOn {
         let slot = self.slots.of_key(key);
         let mut owners = self.others().await;
         owners.retain(|address| self.slots.of_replica(*address) == slot);
         if owners.is_empty() {
-            return Answer::Unknown;
+            return HandedOn::Answered(Answer::Unknown);
         }
         let asking = async {
-            let Ok(_turn) = self.in_flight.acquire().await else {
-                return Answer::Failed;
+            let turn = timeout(TURN_TIMEOUT, self.in_flight.acquire()).await;
+            let Ok(Ok(_turn)) = turn else {
+                return HandedOn::Refused;
             };
-            self.ask_all(&owners, key).await
+            HandedOn::Answered(self.ask_all(&owners, key).await)
         };
-        timeout(ANSWER_TIMEOUT, asking).await.unwrap_or(Answer::Failed)
+        let late = HandedOn::Answered(Answer::Failed);
+        timeout(ANSWER_TIMEOUT, asking).await.unwrap_or(late)
     }
 
     async fn ask_all(&self, owners: &[SocketAddr], key: &CancelKey) -> Answer {
@@ -132,7 +153,9 @@ impl Peers {
                 Ok(Answer::Unknown) => {}
                 Ok(Answer::Failed) => answer = Answer::Failed,
                 Err(error) => {
-                    tracing::warn!(replica = %address, %error, "a replica did not take a cancel");
+                    if DEAF_REPLICAS.is_due() {
+                        tracing::warn!(replica = %address, %error, "a replica did not take a cancel");
+                    }
                     answer = Answer::Failed;
                 }
             }
@@ -161,13 +184,26 @@ impl Peers {
         }
         found.sort_unstable();
         found.dedup();
+        self.warn_if_not_a_member(&found);
         found.retain(|address| *address != self.own);
         *known = Some((Instant::now(), found.clone()));
         found
     }
 
+    /// The others look for this replica among the members' addresses, and would never find it.
+    fn warn_if_not_a_member(&self, found: &[SocketAddr]) {
+        if !found.is_empty() && !found.contains(&self.own) && !self.warned.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                own = %self.own,
+                members = ?found,
+                "this replica's own address is not among `peers.members`: cancels for its sessions do not reach it \
+                 by way of other replicas; set `peers.advertise` to the address that the members' names resolve to"
+            );
+        }
+    }
+
     async fn ask(&self, address: SocketAddr, key: &CancelKey) -> io::Result<Answer> {
-        let tcp = TcpStream::connect(address).await?;
+        let tcp = timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await??;
         tcp.set_nodelay(true)?;
         let name = ServerName::IpAddress(address.ip().into());
         let connector = TlsConnector::from(self.tls.client.clone());

@@ -8,7 +8,7 @@ use crate::domain::reason::CloseReason;
 use crate::error::Chain;
 use crate::platform::telemetry::metrics::CancelOutcome;
 use crate::platform::tls::stream::ClientStream;
-use crate::traffic::peers::{Answer, Peers};
+use crate::traffic::peers::{Answer, HandedOn, Peers};
 use crate::traffic::upstream::cancel::CancelRoute;
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::rand;
@@ -180,9 +180,10 @@ async fn hand_on(shared: &Shared, key: &CancelKey) -> CancelOutcome {
         return CancelOutcome::UnknownKey;
     };
     match peers.hand_on(key).await {
-        Answer::Done => CancelOutcome::HandedOn,
-        Answer::Unknown => CancelOutcome::UnknownKey,
-        Answer::Failed => CancelOutcome::Failed,
+        HandedOn::Answered(Answer::Done) => CancelOutcome::HandedOn,
+        HandedOn::Answered(Answer::Unknown) => CancelOutcome::UnknownKey,
+        HandedOn::Answered(Answer::Failed) => CancelOutcome::Failed,
+        HandedOn::Refused => CancelOutcome::Refused,
     }
 }
 

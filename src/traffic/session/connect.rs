@@ -5,7 +5,7 @@ use super::Shared;
 use super::authorize::Permitted;
 use super::credential::{Credentialed, ObtainError, obtain};
 use super::refuse::Refused;
-use super::startup::{Place, Started};
+use super::startup::{Place, Started, shutting_down};
 use crate::access::policy::Permit;
 use crate::domain::credential::{Credential, Freshness};
 use crate::domain::reason::CloseReason;
@@ -25,7 +25,9 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 /// Asking AWS about a refused token must not make the client wait long for its answer.
 const DIAGNOSIS_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// How often a waiting client is looked at.
+/// For how long a waiting client is not looked at, as a session's is not when nothing moves.
+const CLIENT_PATIENCE: Duration = Duration::from_millis(500);
+/// How often it is looked at then.
 const CLIENT_LOOK: Duration = Duration::from_millis(250);
 
 /// Both connections stand, the login is complete, the client has not been told yet.
@@ -53,6 +55,7 @@ enum ConnectError {
     Dial(DialError),
     Login(LoginError, Credential),
     Budget,
+    Shutdown,
 }
 
 pub async fn connect(
@@ -80,7 +83,10 @@ pub async fn connect(
         client: FrameReader::new(stream),
         deadline,
     };
-    let outcome = attempt.run(credential, freshness).await;
+    let outcome = tokio::select! {
+        outcome = attempt.run(credential, freshness) => outcome,
+        () = shared.shutdown.end.cancelled() => Err(ConnectError::Shutdown),
+    };
     match outcome {
         Ok(login) => {
             let (client, from_client) = attempt.client.into_parts();
@@ -102,8 +108,10 @@ pub async fn connect(
 }
 
 /// Resolves when the client has hung up. A client that waits for its login sends nothing, so there is
-/// nothing to read meanwhile; looking is enough.
+/// nothing to read meanwhile; looking is enough. Not at once: one that sends its query ahead and shuts its
+/// sending side looks the same, and is served if its login takes no longer.
 async fn client_gone(client: &ClientStream) {
+    sleep(CLIENT_PATIENCE).await;
     while !client.peer_has_ended() {
         sleep(CLIENT_LOOK).await;
     }
@@ -197,6 +205,7 @@ impl Attempt<'_> {
                 };
                 login_refusal(error, &circumstances)
             }
+            ConnectError::Shutdown => shutting_down(),
             ConnectError::Budget => Refusal::new(
                 CloseReason::TooManyConnections,
                 SqlState::TOO_MANY_CONNECTIONS,

@@ -3,6 +3,7 @@
 use super::Shared;
 use super::authorize::Permitted;
 use super::refuse::Refused;
+use super::startup::shutting_down;
 use crate::access::credential::CredentialError;
 use crate::access::policy::Permit;
 use crate::domain::credential::{Credential, Freshness};
@@ -23,6 +24,7 @@ pub struct Credentialed {
 pub enum ObtainError {
     Credential(CredentialError),
     Timeout,
+    Shutdown,
 }
 
 impl ObtainError {
@@ -38,6 +40,7 @@ impl ObtainError {
                 "no credential could be had in time",
             )
             .hint("AWS answers slowly or not at all; see dbproxy's log."),
+            Self::Shutdown => shutting_down(),
         }
     }
 }
@@ -47,7 +50,11 @@ pub async fn credential(
     permitted: Permitted,
     deadline: Instant,
 ) -> Result<Credentialed, Refused> {
-    match obtain(shared, &permitted.permit, deadline).await {
+    let obtained = tokio::select! {
+        obtained = obtain(shared, &permitted.permit, deadline) => obtained,
+        () = shared.shutdown.end.cancelled() => Err(ObtainError::Shutdown),
+    };
+    match obtained {
         Ok((credential, freshness)) => Ok(Credentialed {
             permitted,
             credential,

@@ -32,7 +32,6 @@ use crate::platform::tls::stream::ClientStream;
 use crate::traffic::upstream::Connector;
 use cancel::CancelKeys;
 use ipnet::IpNet;
-use refuse::Refused;
 use registry::Registry;
 use sources::Sources;
 use startup::Opened;
@@ -117,11 +116,7 @@ async fn drive(shared: &Shared, accepted: Accepted) -> CloseReason {
         let credentialed = credential::credential(shared, permitted, deadline).await?;
         connect::connect(shared, credentialed, deadline).await
     });
-    let outcome = tokio::select! {
-        outcome = connected => outcome,
-        () = shared.shutdown.end.cancelled() => Err(Refused::Silently(CloseReason::Shutdown)),
-    };
-    match outcome {
+    match connected.await {
         Ok(connected) => serve::serve(shared, *connected).await,
         Err(refused) => refused.tell(deadline).await,
     }

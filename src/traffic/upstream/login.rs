@@ -47,6 +47,8 @@ pub enum LoginError {
     Server(#[source] FrameError),
     #[error("the client left during the authentication")]
     Client(#[source] FrameError),
+    #[error("expected a password message, got message type {0:?}")]
+    ClientMessage(char),
     /// See the hint: the client's TLS ends at dbproxy, so channel binding cannot reach the server.
     #[error("the client insists on channel binding")]
     ChannelBinding,
@@ -249,7 +251,7 @@ impl Exchange<'_> {
             .await
             .map_err(LoginError::Client)?;
         if answer.tag != tag::PASSWORD_FAMILY {
-            return Err(LoginError::Client(FrameError::Closed));
+            return Err(LoginError::ClientMessage(char::from(answer.tag)));
         }
         // `y` tells the server that somebody hid its offer, and it would refuse with an error
         // that names no remedy.

@@ -11,6 +11,7 @@ use crate::error::{Chain, ClientFacing, Refusal, SqlState};
 use crate::platform::aws::policy_document::dbuser_arn;
 use crate::platform::tls::client::HandshakeFault;
 use crate::platform::wire::error::ServerError;
+use crate::platform::wire::frame::FrameError;
 
 impl ClientFacing for DialError {
     fn refusal(&self) -> Refusal {
@@ -130,6 +131,10 @@ pub fn login_refusal(error: &LoginError, circumstances: &Circumstances<'_>) -> R
             "the database did not complete the login in time",
         )
         .hint("The server is overloaded or starting; try again."),
+        LoginError::ClientMessage(_) => client_violation(error.to_string()),
+        LoginError::Client(fault @ (FrameError::TooLong { .. } | FrameError::BadLength { .. })) => {
+            client_violation(format!("during the authentication: {fault}"))
+        }
         LoginError::Client(_) => Refusal::new(
             CloseReason::ClientLost,
             SqlState::PROTOCOL_VIOLATION,
@@ -144,6 +149,14 @@ pub fn login_refusal(error: &LoginError, circumstances: &Circumstances<'_>) -> R
         LoginError::ScramIterations(_) => refuse(error.to_string())
             .hint("Set `scram_iterations` of the server lower and the password of this db user anew."),
     }
+}
+
+fn client_violation(message: String) -> Refusal {
+    Refusal::new(
+        CloseReason::ProtocolViolation,
+        SqlState::PROTOCOL_VIOLATION,
+        message,
+    )
 }
 
 /// RDS answers every unacceptable token alike; what dbproxy knows narrows the cause down.

@@ -3,10 +3,14 @@
 use crate::access::audit::Origin;
 use crate::domain::reason::CloseReason;
 use crate::error::{Refusal, SqlState};
+use crate::platform::telemetry::seldom::Seldom;
 use crate::platform::tls::stream::ClientStream;
 use crate::platform::wire::proxy_header::ProxyHeaderError;
 use crate::platform::wire::startup::OpeningError;
 use crate::traffic::session::refuse::{Refused, Turned};
+
+/// A network of load balancers may hold others who send anything.
+static BAD_HEADERS: Seldom = Seldom::new();
 
 /// Why an opening failed.
 pub enum Fault {
@@ -37,13 +41,15 @@ impl Fault {
             Self::NotABalancer => silently(CloseReason::ProxyHeader, origin),
             Self::ProxyHeader(error) => {
                 // From a configured address: somebody has to mend a configuration.
-                tracing::warn!(
-                    source = origin.source,
-                    listener = origin.listener,
-                    %error,
-                    "no valid PROXY protocol v2 header from a load balancer"
-                );
-                Refused::Silently(CloseReason::ProxyHeader)
+                if BAD_HEADERS.is_due() {
+                    tracing::warn!(
+                        source = origin.source,
+                        listener = origin.listener,
+                        %error,
+                        "no valid PROXY protocol v2 header from a load balancer; further ones are counted"
+                    );
+                }
+                silently(CloseReason::ProxyHeader, origin)
             }
             Self::Garbage => silently(CloseReason::ProtocolViolation, origin),
             Self::ClientTls(error) => {
