@@ -18,6 +18,7 @@ const FLOORS: &[&[&str]] = &[
     &[
         "platform::aws",
         "platform::clock",
+        "platform::http",
         "platform::process",
         "platform::task",
         "platform::telemetry",
@@ -52,6 +53,11 @@ const SIDEWAYS: &[(&str, &str, &str)] = &[
         "platform::aws",
         "platform::telemetry",
         "any mechanism may count and log",
+    ),
+    (
+        "platform::http",
+        "platform::tls",
+        "whom an HTTPS client trusts is TLS's affair",
     ),
     (
         "platform::aws",

@@ -8,7 +8,8 @@ pub mod server;
 pub mod stream;
 
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
-use std::path::PathBuf;
+use rustls::{ClientConfig, RootCertStore};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// ALPN of PostgreSQL (PostgreSQL manual, "SSL Session Encryption").
@@ -28,6 +29,20 @@ pub enum TlsError {
     },
     #[error("the TLS settings do not fit together")]
     Rejected(#[from] rustls::Error),
+}
+
+/// For addresses of the public internet: the machine's own roots, and those of a file. Never for databases.
+pub fn public_roots(ca_file: Option<&Path>) -> Result<ClientConfig, TlsError> {
+    let mut store = match ca_file {
+        Some(path) => roots::from_file(path)?,
+        None => RootCertStore::empty(),
+    };
+    // What of them cannot be read is left out: mostly there are more than a hundred others.
+    store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    Ok(ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(store)
+        .with_no_client_auth())
 }
 
 /// Named explicitly: another crate of the tree may change the process default, and the post-quantum
