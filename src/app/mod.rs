@@ -238,6 +238,8 @@ impl App {
             self.gate.shared.registry.wish_all(Wish::EndNow);
             let _ = within(LAST_MOMENT, workers.drained()).await;
         }
+        // Cancels that came during the drain.
+        let _ = within(LAST_MOMENT, self.shutdown.released()).await;
         tracing::info!(all_drained = drained, "stopped");
     }
 }

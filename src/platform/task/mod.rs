@@ -6,6 +6,8 @@ use std::future::Future;
 use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 /// The stages of an end, in order: stop accepting, then end what still runs.
 #[derive(Debug, Clone, Default)]
@@ -14,11 +16,23 @@ pub struct Shutdown {
     pub drain: CancellationToken,
     /// The grace is over: sessions end wherever they are.
     pub end: CancellationToken,
+    held: TaskTracker,
 }
 
 impl Shutdown {
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Holds up the end of the process for a short work that nobody else waits for.
+    pub fn hold(&self) -> TaskTrackerToken {
+        self.held.token()
+    }
+
+    /// Resolves when nothing holds it up any more.
+    pub async fn released(&self) {
+        self.held.close();
+        self.held.wait().await;
     }
 }
 

@@ -175,9 +175,15 @@ impl Traffic {
         owed > 0 || unsynced || copying_in || !self.from_server.at_boundary()
     }
 
-    /// The server has not answered all that it was asked to.
-    pub fn owes_ready(&self) -> bool {
-        self.state.owed > 0
+    /// How many ReadyForQuery messages the server still owes.
+    pub fn owed(&self) -> u64 {
+        self.state.owed
+    }
+
+    /// A server that closes now answers the end of the client's messages: it owes nothing, or waits for the
+    /// rest of what the client has begun.
+    pub fn client_left_it(&self) -> bool {
+        self.state.owed == 0 || self.state.copying_in || !self.from_client.at_boundary()
     }
 
     /// The last message of the server was an ErrorResponse, which tells why it closes.

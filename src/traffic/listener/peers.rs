@@ -84,6 +84,8 @@ async fn serve(shared: &Shared, peers: &Peers, tcp: TcpStream) -> io::Result<()>
     let Opening::Cancel(key) = parse(&body).map_err(io::Error::other)? else {
         return Err(io::Error::other("not a cancel request"));
     };
+    // The answer is on its way when the cancelled session, perhaps the last one, has ended.
+    let _held = shared.shutdown.hold();
     let answer = cancel::serve_replica(shared, &key).await;
     stream.write_all(&[answer.to_byte()]).await?;
     stream.shutdown().await

@@ -23,11 +23,11 @@ use tokio::sync::{Mutex, Semaphore};
 use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
 
-/// How long a request may take, from its turn to the last answer.
+/// How long a request may take once it has its turn, until the last answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long a request may wait for its turn.
 const TURN_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a replica may take to accept: it is near.
+/// How long a replica may take to accept and prove itself: it is near.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long the names of the replicas may take to resolve.
 const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -134,15 +134,12 @@ impl Peers {
         if owners.is_empty() {
             return HandedOn::Answered(Answer::Unknown);
         }
-        let asking = async {
-            let turn = timeout(TURN_TIMEOUT, self.in_flight.acquire()).await;
-            let Ok(Ok(_turn)) = turn else {
-                return HandedOn::Refused;
-            };
-            HandedOn::Answered(self.ask_all(&owners, key).await)
+        let turn = timeout(TURN_TIMEOUT, self.in_flight.acquire()).await;
+        let Ok(Ok(_turn)) = turn else {
+            return HandedOn::Refused;
         };
-        let late = HandedOn::Answered(Answer::Failed);
-        timeout(ANSWER_TIMEOUT, asking).await.unwrap_or(late)
+        let asking = timeout(ANSWER_TIMEOUT, self.ask_all(&owners, key));
+        HandedOn::Answered(asking.await.unwrap_or(Answer::Failed))
     }
 
     async fn ask_all(&self, owners: &[SocketAddr], key: &CancelKey) -> Answer {
@@ -171,12 +168,19 @@ impl Peers {
             _ => {}
         }
         let mut found = Vec::new();
+        let mut complete = true;
         for member in &self.members {
             let lookup = lookup_host((member.host.as_str(), member.port));
             match timeout(RESOLVE_TIMEOUT, lookup).await {
                 Ok(Ok(addresses)) => found.extend(addresses.take(ADDRESSES_MAX)),
-                Ok(Err(error)) => tracing::warn!(%member, %error, "the name of a replica does not resolve"),
-                Err(_) => tracing::warn!(%member, "the name of a replica does not resolve in time"),
+                Ok(Err(error)) => {
+                    complete = false;
+                    tracing::warn!(%member, %error, "the name of a replica does not resolve");
+                }
+                Err(_) => {
+                    complete = false;
+                    tracing::warn!(%member, "the name of a replica does not resolve in time");
+                }
             }
         }
         for address in &mut found {
@@ -184,7 +188,9 @@ impl Peers {
         }
         found.sort_unstable();
         found.dedup();
-        self.warn_if_not_a_member(&found);
+        if complete {
+            self.warn_if_not_a_member(&found);
+        }
         found.retain(|address| *address != self.own);
         *known = Some((Instant::now(), found.clone()));
         found
@@ -203,11 +209,15 @@ impl Peers {
     }
 
     async fn ask(&self, address: SocketAddr, key: &CancelKey) -> io::Result<Answer> {
-        let tcp = timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await??;
-        tcp.set_nodelay(true)?;
-        let name = ServerName::IpAddress(address.ip().into());
-        let connector = TlsConnector::from(self.tls.client.clone());
-        let mut stream = Box::pin(connector.connect(name, tcp)).await?;
+        let connecting = async {
+            let tcp = TcpStream::connect(address).await?;
+            tcp.set_nodelay(true)?;
+            let name = ServerName::IpAddress(address.ip().into());
+            TlsConnector::from(self.tls.client.clone())
+                .connect(name, tcp)
+                .await
+        };
+        let mut stream = Box::pin(timeout(CONNECT_TIMEOUT, connecting)).await??;
         let mut request = BytesMut::new();
         encode_cancel_request(key, &mut request);
         stream.write_all(&request).await?;

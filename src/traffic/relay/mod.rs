@@ -50,6 +50,8 @@ pub struct Ending {
     pub server_has_told: bool,
     /// The server still works on something, as far as its messages tell; one that has closed does not.
     pub server_busy: bool,
+    /// There is more for it to do behind that, sent ahead.
+    pub server_has_more: bool,
 }
 
 /// One session's relay.
@@ -157,8 +159,7 @@ where
             (_, Poll::Ready(End::ReadFailed)) => Some(CloseReason::ServerLost),
             // All the server had to say has reached the client.
             (up, Poll::Ready(End::Finished)) => Some(match up {
-                // The server has answered everything, and then the client's end.
-                Poll::Ready(End::Finished) if !self.traffic.owes_ready() => CloseReason::ClientClosed,
+                Poll::Ready(End::Finished) if self.traffic.client_left_it() => CloseReason::ClientClosed,
                 _ => CloseReason::ServerClosed,
             }),
             // A server that takes no more may still have something to say; a client that sends no
@@ -184,6 +185,7 @@ where
             server_can_be_told: self.traffic.at_client_boundary() && self.up.is_empty(),
             server_has_told: self.traffic.server_has_told(),
             server_busy: self.traffic.is_busy() && !self.down.source_is_gone(),
+            server_has_more: self.traffic.owed() > 1 || !self.up.is_empty(),
         }
     }
 }

@@ -124,6 +124,33 @@ async fn a_server_that_closes_on_a_client_that_only_reads_has_closed() {
     assert!(ending.client_can_be_told && !ending.server_has_told && !ending.server_busy);
 }
 
+/// A server closes, too, when the client's message breaks off.
+#[tokio::test]
+async fn a_client_that_ends_inside_a_message_has_closed() {
+    let mut b = bench(64);
+    b.client.write_all(b"Q\0\0\0\x08ab").await.unwrap();
+    b.client.shutdown().await.unwrap();
+    let mut rest = Vec::new();
+    b.server.read_to_end(&mut rest).await.unwrap();
+    drop(b.server);
+    assert_eq!(b.relay.await.unwrap().reason, CloseReason::ClientClosed);
+}
+
+#[tokio::test]
+async fn what_was_sent_ahead_is_seen() {
+    for (queries, has_more) in [(1, false), (2, true)] {
+        let mut b = bench(64);
+        let sent = b"Q\0\0\0\x08abc\0".repeat(queries);
+        b.client.write_all(&sent).await.unwrap();
+        let mut got = vec![0; sent.len()];
+        b.server.read_exact(&mut got).await.unwrap();
+        b.control.wish(Wish::EndNow);
+        let ending = b.relay.await.unwrap();
+        assert!(ending.server_busy);
+        assert_eq!(ending.server_has_more, has_more);
+    }
+}
+
 #[tokio::test]
 async fn a_server_that_answers_terminate_first_did_not_end_the_session() {
     let mut b = bench(64);

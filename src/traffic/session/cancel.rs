@@ -150,6 +150,7 @@ impl Drop for KeyGuard<'_> {
 /// Hands the request on. The client waits for the close of its connection, which comes when the
 /// server has taken the cancel.
 pub async fn serve(shared: &Shared, request: CancelRequest) -> CloseReason {
+    let _held = shared.shutdown.hold();
     // The key is judged first: a guesser takes no turn from those who know theirs. What other replicas may know is
     // asked for only where the key leads to one.
     let outcome = match shared.cancel_keys.find(&request.key) {

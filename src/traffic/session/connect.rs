@@ -219,7 +219,11 @@ impl Attempt<'_> {
         if !(is_token_refused(error) && matches!(credential, Credential::AuthToken(_))) {
             return Signer::NotAsked;
         }
-        match timeout(DIAGNOSIS_TIMEOUT, self.shared.credentials.signer(self.permit)).await {
+        let signer = tokio::select! {
+            signer = timeout(DIAGNOSIS_TIMEOUT, self.shared.credentials.signer(self.permit)) => signer,
+            () = self.shared.shutdown.end.cancelled() => return Signer::NotAsked,
+        };
+        match signer {
             Ok(Ok(principal)) => Signer::Known(principal),
             Ok(Err(error)) => Signer::Faulty(error),
             Err(_) => Signer::NotAsked,

@@ -21,15 +21,13 @@ use bytes::BytesMut;
 use socket2::SockRef;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 
 /// A Terminate message: the server ends without waiting for more.
 const TERMINATE: [u8; 5] = [b'X', 0, 0, 0, 4];
 /// How long a goodbye may take.
 const GOODBYE: Duration = Duration::from_secs(1);
-/// How long a server may take to close after its work was cancelled. It takes milliseconds.
-const SERVER_CLOSES: Duration = Duration::from_millis(250);
 
 pub async fn serve(shared: &Shared, connected: Connected) -> CloseReason {
     let Connected {
@@ -95,8 +93,9 @@ pub async fn serve(shared: &Shared, connected: Connected) -> CloseReason {
     shared.metrics.relayed(Direction::ToClient, volume.to_client);
     // Boxed: room for the goodbyes is not carried through the session's life.
     let words = last_words(&ending, record.session());
-    Box::pin(part(shared, &ending, (client, words), (server, route.as_deref()))).await;
+    // Before the goodbyes: they may last longer than the process.
     record.closed(ending.reason, volume);
+    Box::pin(part(shared, &ending, (client, words), (server, route.as_deref()))).await;
     ending.reason
 }
 
@@ -110,26 +109,26 @@ async fn part(
     let leave_server = async {
         match route.filter(|_| ending.server_busy) {
             Some(route) => stop_work(shared, ending, (server, route)).await,
-            None => say_goodbye(&mut { server }, ending.server_can_be_told).await,
+            None => say_goodbye(server, ending.server_can_be_told).await,
         }
     };
     tokio::join!(leave_server, say_and_close(client, &last_words));
 }
 
 /// What the server does for nobody any more is cancelled, because it would notice the closed connection
-/// only when it next writes to it. The connection is still open here, so the server's process cannot have
-/// become another session's.
-async fn stop_work(shared: &Shared, ending: &Ending, (mut server, route): (ServerStream, &CancelRoute)) {
-    cancel_abandoned(shared, route).await;
-    say_goodbye(&mut server, ending.server_can_be_told).await;
-    if timeout(SERVER_CLOSES, read_away(&mut server)).await.is_err() {
-        // The client had sent more queries ahead, and the server has begun the next. After a reset the first
-        // answer that it writes shows it that nobody reads, and it runs none of the others.
+/// only when it next writes to it. One with more to do behind that is shown first that nobody reads: the
+/// first answer that it writes after the reset fails, and it begins nothing else. The key of a process that
+/// has ended opens nothing.
+async fn stop_work(shared: &Shared, ending: &Ending, (server, route): (ServerStream, &CancelRoute)) {
+    if ending.server_has_more {
+        // Where it cannot be set the connection ends in the ordinary way.
         let _ = SockRef::from(server.get_ref().0).set_linger(Some(Duration::ZERO));
         drop(server);
-        if let Err(error) = shared.connector.cancel(route).await {
-            tracing::debug!(backend_pid = route.key.pid, error = %Chain(&error), "second cancel failed");
-        }
+        cancel_abandoned(shared, route).await;
+    } else {
+        // While the connection is open the server's process cannot have become another session's.
+        cancel_abandoned(shared, route).await;
+        say_goodbye(server, ending.server_can_be_told).await;
     }
 }
 
@@ -148,12 +147,6 @@ async fn cancel_abandoned(shared: &Shared, route: &CancelRoute) {
         }
     };
     shared.metrics.cancel(outcome);
-}
-
-/// Until the server closes.
-async fn read_away(server: &mut ServerStream) {
-    let mut sink = vec![0; 8 * 1024];
-    while !matches!(server.read(&mut sink).await, Ok(0) | Err(_)) {}
 }
 
 /// What the client reads first: the server's own greeting, with the key that dbproxy issued.
@@ -191,7 +184,7 @@ fn server_gone() -> Refusal {
 
 /// The server frees its slot at once instead of when it notices. In the midst of a message a Terminate would be
 /// taken for the rest of it, and could make a statement of what was cut.
-async fn say_goodbye(server: &mut ServerStream, between_messages: bool) {
+async fn say_goodbye(mut server: ServerStream, between_messages: bool) {
     let _ = timeout(GOODBYE, async {
         if between_messages {
             server.write_all(&TERMINATE).await?;
