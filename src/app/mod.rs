@@ -9,7 +9,6 @@ use crate::access::catalog::Catalog;
 use crate::access::credential::Credentials;
 use crate::access::credential::budget::LoginBudgets;
 use crate::access::identity::Local;
-use crate::access::policy::Policy;
 use crate::admin::{Admin, Handles};
 use crate::config::{PeersSetting, Settings};
 use crate::error::Chain;
@@ -102,10 +101,12 @@ impl App {
         let mut uids = settings.socket_uids.clone();
         uids.push(own_uid());
         let shutdown = Shutdown::new();
+        let policy = settings.policy.policy.clone();
         let shared = Arc::new(Shared {
             config: settings.session,
             local: Local { uids },
-            policy: Policy::built_in(),
+            policy: policy.clone(),
+            clock: Clock::system(),
             credentials,
             budgets: LoginBudgets::new(settings.logins_per_second),
             connector,

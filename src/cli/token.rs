@@ -3,7 +3,7 @@
 use super::args::{Common, Format, Token};
 use super::exit::Failure;
 use super::{output, runtime, settings};
-use crate::access::policy::{Permit, Policy};
+use crate::access::policy::{Action, Circumstances, Permit, Question};
 use crate::app;
 use crate::config::Settings;
 use crate::config::check::CommandLine;
@@ -11,7 +11,7 @@ use crate::config::target::AdHoc;
 use crate::domain::caller::Caller;
 use crate::domain::credential::Credential;
 use crate::domain::name::{DatabaseName, DbUser};
-use crate::platform::clock::rfc3339;
+use crate::platform::clock::{Clock, rfc3339};
 use crate::platform::task::Background;
 use crate::platform::telemetry::logs;
 use crate::platform::telemetry::metrics::Metrics;
@@ -71,7 +71,19 @@ pub fn permit(settings: &Settings, db_user: &str, database: Option<&str>) -> Res
         (None, Some(proposed)) => proposed.clone(),
         (named, _) => DatabaseName::new(named.unwrap_or("postgres")).map_err(Failure::usage)?,
     };
-    let caller = Caller::Local { uid: None };
-    let target = Arc::new(target.clone());
-    Ok(Policy::built_in().decide(&caller, &target, &user, &database)?)
+    let question = Question {
+        caller: Caller::local(None),
+        action: Action::Connect,
+        target: Arc::new(target.clone()),
+        db_user: user,
+        database,
+        around: Circumstances {
+            source: None,
+            tls: false,
+            now: Clock::system().now(),
+            application: "dbproxy".to_owned(),
+            listener: "command line".to_owned(),
+        },
+    };
+    Ok(settings.policy.policy.decide(question)?)
 }

@@ -4,9 +4,11 @@ mod choose;
 mod general;
 mod listeners;
 mod peers;
+mod policy;
 
 pub use general::admin_address;
 pub use peers::PeersSetting;
+pub use policy::PolicySetting;
 
 use super::section::{Problems, Section};
 use super::source::Environment;
@@ -30,6 +32,7 @@ use toml::{Table, Value};
 pub struct Settings {
     pub listeners: Vec<ListenerSetting>,
     pub targets: Vec<Target>,
+    pub policy: PolicySetting,
     pub peers: Option<PeersSetting>,
     pub admin: Option<SocketAddr>,
     pub client_tls: Option<server::Config>,
@@ -79,6 +82,7 @@ pub fn check(
     let defaults = Defaults::read(&mut root, environment);
     let configured = choose::read_targets(&mut root, &defaults, environment);
     let general = General::read(&mut root);
+    let policy = policy::read_policy(&mut root);
     let peers = peers::read(&mut root);
     root.finish();
 
@@ -102,6 +106,7 @@ pub fn check(
     Ok(Settings {
         listeners,
         targets: chosen.into_iter().map(|chosen| chosen.target).collect(),
+        policy,
         peers,
         admin: general.admin,
         client_tls: general.client_tls,

@@ -91,6 +91,16 @@ pub const TOP: &[Key] = &[
         "none",
         "A table: the replicas that share one address, so that a cancel which reaches the wrong one is handed on.",
     ),
+    key(
+        "policy",
+        "none",
+        "A table: the Cedar policies that decide who may be which db user. Without it one rule is built in: callers on loopback and unix listeners may be any db user of the target.",
+    ),
+    key(
+        "groups",
+        "none",
+        "A table of lists: principals that policies call by one name, such as `oncall = ['IamRole::\"arn:aws:iam::111122223333:role/oncall\"']` for `Group::\"oncall\"`.",
+    ),
     key("defaults", "none", "A table: what targets have in common."),
     key("targets", "none", "A table of targets by name."),
 ];
@@ -109,6 +119,13 @@ pub const CLIENT_TLS: &[Key] = &[
     ),
     key("required", "false", "Refuse clients that do not use TLS."),
 ];
+
+/// Keys of `[policy]`.
+pub const POLICY: &[Key] = &[key(
+    "dir",
+    "required",
+    "Directory whose `*.cedar` files are the policies. Read again on SIGHUP and when they change; a set with a mistake never replaces one that is in force.",
+)];
 
 /// Keys of `[peers]`.
 pub const PEERS: &[Key] = &[
@@ -188,6 +205,11 @@ pub const TARGET: &[Key] = &[
         "db_users",
         "none",
         "Database users that callers may be; `[\"*\"]` means any.",
+    ),
+    key(
+        "db_roles",
+        "none",
+        "A table of lists: db roles of this database and the db users that are members, such as `reader = [\"app_ro\"]`. Policies may speak of `DbRole::\"<target>/reader\"`.",
     ),
     key("databases", "any", "Databases that a client may name."),
     key(

@@ -236,6 +236,30 @@ impl<'p> Section<'p> {
         strings
     }
 
+    /// A table of free names whose values are lists of strings. Wrong ones are left out, and reported.
+    pub fn into_lists(self) -> BTreeMap<String, Vec<String>> {
+        let mut lists = BTreeMap::new();
+        for (name, value) in &self.table {
+            let items = match value {
+                Value::Array(items) => items.as_slice(),
+                one @ Value::String(_) => std::slice::from_ref(one),
+                _ => &[],
+            };
+            let texts: Vec<_> = items
+                .iter()
+                .filter_map(Value::as_str)
+                .map(str::to_owned)
+                .collect();
+            match texts.is_empty() || texts.len() != items.len() {
+                true => self.problem(name, "expected a list of strings, with at least one"),
+                false => {
+                    lists.insert(name.clone(), texts);
+                }
+            }
+        }
+        lists
+    }
+
     /// Reports every key that nobody asked for.
     pub fn finish(self) {
         for key in self.table.keys() {

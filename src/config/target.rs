@@ -36,11 +36,18 @@ pub fn read(
     environment: Environment<'_>,
 ) -> Option<Target> {
     let target_name = section.convert("(name)", TargetName::new(name));
+    if name.contains('/') {
+        section.problem(
+            "(name)",
+            "holds a `/`, which policies put between target and db user",
+        );
+    }
     let names = Names::read(&mut section);
     let endpoint = names.as_ref().map(|names| &names.endpoint);
     let region = read_region(&mut section);
     let users = who::read_users(&mut section);
     let databases = who::read_databases(&mut section);
+    let db_roles = who::read_roles(&mut section);
     let default_database = who::read_default_database(&mut section);
     let default_db_user = who::read_default_db_user(&mut section);
     let ca_file = read_ca_file(&mut section);
@@ -55,6 +62,7 @@ pub fn read(
     let user_credentials = read_user_credentials(&mut section, around, environment);
     let users = who::with_own_credentials(users, &user_credentials);
     who::judge_user(&section, &users, default_db_user.as_ref());
+    who::judge_roles(&section, &users, &db_roles);
     who::judge_database(&section, &databases, default_database.as_ref());
     let needed = needs_aws(credential.as_ref(), &user_credentials);
     let region = region_of(&section, region, endpoint, needed, described);
@@ -73,6 +81,7 @@ pub fn read(
         account_id,
         trust: trust?,
         users,
+        db_roles,
         databases,
         default_database,
         default_db_user,

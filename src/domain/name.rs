@@ -69,6 +69,10 @@ name_type! {
     DbUser
 }
 name_type! {
+    /// A PostgreSQL role that db users are members of, and that policies speak of.
+    DbRole
+}
+name_type! {
     /// The PostgreSQL database of the startup message.
     DatabaseName
 }

@@ -1,7 +1,7 @@
 //! A database of the catalog: its three names, who may be asked for, how to log in.
 
 use super::endpoint::{EndpointName, Region, RootsKind};
-use super::name::{DatabaseName, DbUser, TargetName};
+use super::name::{DatabaseName, DbRole, DbUser, TargetName};
 use super::secret::Secret;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -43,6 +43,8 @@ pub struct Target {
     pub account_id: Option<String>,
     pub trust: TrustRoots,
     pub users: Users,
+    /// Db roles of the database by name, and the db users that are members: what policies may speak of.
+    pub db_roles: BTreeMap<DbRole, Vec<DbUser>>,
     /// Databases a client may name; empty means any.
     pub databases: Vec<DatabaseName>,
     /// The database of a client that names none.
@@ -71,6 +73,14 @@ impl Target {
 
     pub fn credential_for(&self, user: &DbUser) -> &CredentialKind {
         self.user_credentials.get(user).unwrap_or(&self.credential)
+    }
+
+    /// The db roles that a db user is a member of.
+    pub fn roles_of<'a>(&'a self, user: &'a DbUser) -> impl Iterator<Item = &'a DbRole> {
+        let roles = self.db_roles.iter();
+        roles
+            .filter(|(_, members)| members.contains(user))
+            .map(|(role, _)| role)
     }
 
     pub fn allows_database(&self, database: &DatabaseName) -> bool {

@@ -2,9 +2,11 @@
 //! Refused attempts are recorded too. A record never holds a secret.
 
 use crate::domain::caller::Caller;
+use crate::domain::name::{DatabaseName, DbUser};
 use crate::domain::reason::CloseReason;
 use crate::domain::session_id::SessionId;
 use crate::error::Refusal;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// What became known of a session, in the order it became known.
@@ -21,7 +23,10 @@ pub struct Record {
     database: String,
     role: Option<String>,
     caller: Option<Caller>,
-    policy: Option<&'static str>,
+    /// Who the client asked to be, where that is not whom it became.
+    asked_user: Option<String>,
+    policies: Option<String>,
+    because: Option<String>,
     credential: Option<&'static str>,
     backend_pid: Option<i32>,
 }
@@ -56,7 +61,9 @@ impl Record {
             database: String::new(),
             role: None,
             caller: None,
-            policy: None,
+            asked_user: None,
+            policies: None,
+            because: None,
             credential: None,
             backend_pid: None,
         }
@@ -87,9 +94,29 @@ impl Record {
         self.caller = Some(caller.clone());
     }
 
-    pub fn permitted(&mut self, policy: &'static str, credential: &'static str) {
-        self.policy = Some(policy);
+    /// Whom the client becomes, where, and by which policies.
+    pub fn permitted(
+        &mut self,
+        db_user: &DbUser,
+        database: &DatabaseName,
+        policies: &[Arc<str>],
+        credential: &'static str,
+    ) {
+        if self.user != db_user.as_str() {
+            self.asked_user = Some(std::mem::replace(&mut self.user, db_user.to_string()));
+        }
+        self.database = database.to_string();
+        self.policies = Some(policies.join(","));
         self.credential = Some(credential);
+    }
+
+    /// What the client is not told of a denial.
+    pub fn denied_because(&mut self, because: String) {
+        self.because = Some(because);
+    }
+
+    pub fn listener(&self) -> &str {
+        &self.listener
     }
 
     /// The session is connected; the one line that says so.
@@ -105,7 +132,8 @@ impl Record {
             db_user = self.user,
             database = self.database,
             role = self.role,
-            policy = self.policy,
+            asked_user = self.asked_user,
+            policy = self.policies,
             credential = self.credential,
             backend_pid = self.backend_pid,
             client_tls = self.client_tls,
@@ -126,8 +154,10 @@ impl Record {
             database_target = self.target,
             db_user = self.user,
             database = self.database,
-            policy = self.policy,
+            asked_user = self.asked_user,
+            policy = self.policies,
             credential = self.credential,
+            because = self.because,
             reason = %refusal.reason,
             sqlstate = refusal.sqlstate.as_str(),
             error = refusal.message,

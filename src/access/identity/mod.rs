@@ -56,14 +56,14 @@ impl Local {
     pub fn identify(&self, peer: Peer) -> Result<Caller, IdentityError> {
         let is_local = |address: IpAddr| address.to_canonical().is_loopback();
         match peer {
-            Peer::Ip(address) if is_local(address) => Ok(Caller::Local { uid: None }),
+            Peer::Ip(address) if is_local(address) => Ok(Caller::local(None)),
             // A balancer elsewhere may see its own loopback; only both ends here are local.
             Peer::Proxied {
                 client: Some(client),
                 balancer,
-            } if is_local(client) && is_local(balancer) => Ok(Caller::Local { uid: None }),
+            } if is_local(client) && is_local(balancer) => Ok(Caller::local(None)),
             Peer::Ip(_) | Peer::Proxied { .. } => Err(IdentityError::NotLocal),
-            Peer::Unix { uid } if self.uids.contains(&uid) => Ok(Caller::Local { uid: Some(uid) }),
+            Peer::Unix { uid } if self.uids.contains(&uid) => Ok(Caller::local(Some(uid))),
             Peer::Unix { uid } => Err(IdentityError::ForeignUid(uid)),
         }
     }
@@ -78,7 +78,7 @@ mod tests {
         let local = Local { uids: vec![1000] };
         for ip in ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"] {
             let peer = Peer::Ip(ip.parse().unwrap());
-            assert_eq!(local.identify(peer), Ok(Caller::Local { uid: None }), "{ip}");
+            assert_eq!(local.identify(peer), Ok(Caller::local(None)), "{ip}");
         }
         for ip in ["10.0.0.1", "::2", "::ffff:10.0.0.1"] {
             let peer = Peer::Ip(ip.parse().unwrap());

@@ -1,129 +1,258 @@
 //! May this caller be this db user on this database? Owns [`Permit`]: nothing else can make one,
 //! and without one no credential is minted and no server is dialled.
 //!
-//! One rule is built in: a local caller may be any db user its target lists.
+//! - [`question`]: what is asked
+//! - [`set`]: Cedar policies, read and validated strictly; [`entities`]: the question in their words
+//! - [`lint`]: policies against the catalog: what they name and nobody has
+//! - [`denial`]: why not, and what the caller may be instead
+//!
+//! Without a configured set one rule is built in: a local caller may be any db user its target lists.
 
-use crate::domain::caller::Caller;
+pub mod denial;
+pub mod entities;
+pub mod lint;
+pub mod problem;
+pub mod question;
+pub mod set;
+
+pub use denial::{Denial, NotPermitted};
+pub use problem::{Problem, Problems, Severity};
+pub use question::{Action, Circumstances, Question};
+pub use set::{Set, Verdict};
+
+use crate::domain::caller::{Caller, Principal};
 use crate::domain::name::{DatabaseName, DbUser};
-use crate::domain::reason::CloseReason;
 use crate::domain::target::{Target, Users};
-use crate::error::{ClientFacing, Refusal, SqlState};
+use arc_swap::ArcSwap;
+use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::SystemTime;
+
+/// Db users of a target that are tried to say whom a caller may be.
+const CANDIDATES_MAX: usize = 200;
 
 /// The proof that policy said yes, and to what. Its fields are private so that only
 /// [`Policy::decide`] makes one.
 #[derive(Debug, Clone)]
 pub struct Permit {
-    caller: Caller,
-    target: Arc<Target>,
-    db_user: DbUser,
-    database: DatabaseName,
-    policy: &'static str,
+    question: Arc<Question>,
+    policies: Arc<[Arc<str>]>,
+    expires: Option<SystemTime>,
 }
 
 impl Permit {
     pub fn caller(&self) -> &Caller {
-        &self.caller
+        &self.question.caller
     }
 
     pub fn target(&self) -> &Arc<Target> {
-        &self.target
+        &self.question.target
     }
 
     pub fn db_user(&self) -> &DbUser {
-        &self.db_user
+        &self.question.db_user
     }
 
     pub fn database(&self) -> &DatabaseName {
-        &self.database
+        &self.question.database
     }
 
-    /// Id of the policy that decided.
-    pub fn policy(&self) -> &'static str {
-        self.policy
+    /// What was asked; asked again when policies change.
+    pub fn question(&self) -> &Arc<Question> {
+        &self.question
+    }
+
+    /// Ids of the policies that decided.
+    pub fn policies(&self) -> &[Arc<str>] {
+        &self.policies
+    }
+
+    /// When the session must end: by policy, or because the caller's proof ends.
+    pub fn expires(&self) -> Option<SystemTime> {
+        self.expires
     }
 }
 
-/// Why policy said no. Closed set.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Denial {
-    #[error("db user \"{user}\" is not one of target \"{target}\"")]
-    UserNotListed {
-        user: DbUser,
-        target: String,
-        listed: Vec<DbUser>,
-    },
-    #[error("database \"{database}\" is not one of target \"{target}\"")]
-    DatabaseNotListed {
-        database: DatabaseName,
-        target: String,
-        listed: Vec<DatabaseName>,
-    },
-}
+/// Groups of the configuration: which principals are in them.
+#[derive(Debug, Clone, Default)]
+pub struct Groups(HashMap<Principal, Vec<String>>);
 
-impl ClientFacing for Denial {
-    fn refusal(&self) -> Refusal {
-        let denied = |state| Refusal::new(CloseReason::PolicyDenied, state, self.to_string());
-        match self {
-            Self::UserNotListed { listed, .. } => denied(SqlState::INSUFFICIENT_PRIVILEGE).hint(format!(
-                "You may connect as: {}.",
-                names(listed.iter().map(DbUser::as_str))
-            )),
-            Self::DatabaseNotListed { listed, .. } => denied(SqlState::INVALID_CATALOG_NAME).hint(format!(
-                "Databases here: {}. A client that names no database asks for one named like the user.",
-                names(listed.iter().map(DatabaseName::as_str))
-            )),
+impl Groups {
+    pub fn new(members: impl IntoIterator<Item = (String, Principal)>) -> Self {
+        let mut groups: HashMap<Principal, Vec<String>> = HashMap::new();
+        for (group, principal) in members {
+            groups.entry(known_by(&principal)).or_default().push(group);
         }
+        Self(groups)
+    }
+
+    fn of(&self, principal: &Principal) -> &[String] {
+        self.0.get(&known_by(principal)).map_or(&[], Vec::as_slice)
     }
 }
 
-fn names<'a>(list: impl Iterator<Item = &'a str>) -> String {
-    list.collect::<Vec<_>>().join(", ")
+/// A role is the same with and without the name of its permission set.
+fn known_by(principal: &Principal) -> Principal {
+    match principal {
+        Principal::IamRole { arn, .. } => Principal::IamRole {
+            arn: arn.clone(),
+            permission_set: None,
+        },
+        other => other.clone(),
+    }
 }
 
 /// The policy in force.
-#[derive(Debug, Clone, Default)]
-pub struct Policy(());
+#[derive(Debug)]
+pub struct Policy {
+    groups: Groups,
+    /// `None`: the built-in rule.
+    set: ArcSwap<Option<Set>>,
+}
 
 const BUILT_IN: &str = "builtin:local-caller-any-listed-user";
 
 impl Policy {
-    /// The rule that holds while no policy set is configured.
+    /// The rule that holds while no set is configured.
     pub fn built_in() -> Self {
-        Self(())
+        Self {
+            groups: Groups::default(),
+            set: ArcSwap::from_pointee(None),
+        }
     }
 
-    /// Decides; the question is complete: database defaulting has happened before.
-    pub fn decide(
-        &self,
-        caller: &Caller,
-        target: &Arc<Target>,
-        db_user: &DbUser,
-        database: &DatabaseName,
-    ) -> Result<Permit, Denial> {
-        let Caller::Local { .. } = caller;
-        if let Users::Listed(listed) = &target.users
-            && !target.users.lists(db_user)
-        {
-            return Err(Denial::UserNotListed {
-                user: db_user.clone(),
-                target: target.name.to_string(),
-                listed: listed.clone(),
-            });
+    pub fn of(set: Set, groups: Groups) -> Self {
+        Self {
+            groups,
+            set: ArcSwap::from_pointee(Some(set)),
         }
-        if !target.allows_database(database) {
-            return Err(Denial::DatabaseNotListed {
-                database: database.clone(),
-                target: target.name.to_string(),
-                listed: target.databases.clone(),
-            });
+    }
+
+    pub fn is_built_in(&self) -> bool {
+        self.set.load().is_none()
+    }
+
+    /// From now on this set is in force. Only a validated one can be given.
+    pub fn replace(&self, set: Set) {
+        self.set.store(Arc::new(Some(set)));
+    }
+
+    /// The set in force, if one is configured.
+    pub fn set(&self) -> Arc<Option<Set>> {
+        self.set.load_full()
+    }
+
+    /// Decides about exactly the db user that the question names.
+    pub fn decide(&self, question: Question) -> Result<Permit, Denial> {
+        if !question.target.users.lists(&question.db_user) {
+            return Err(self.not_listed(&question));
         }
-        Ok(Permit {
-            caller: caller.clone(),
-            target: target.clone(),
-            db_user: db_user.clone(),
+        judge_database(&question)?;
+        match self.verdict(&question) {
+            Verdict::Permit {
+                policies,
+                max_session,
+            } => {
+                let by_policy = max_session.and_then(|limit| question.around.now.checked_add(limit));
+                let by_proof = question.caller.expires;
+                Ok(Permit {
+                    policies: policies.into(),
+                    expires: by_policy.into_iter().chain(by_proof).min(),
+                    question: Arc::new(question),
+                })
+            }
+            Verdict::Deny { policies } => {
+                let forbidden_by = policies.iter().map(ToString::to_string).collect();
+                let permitted = self.permitted(&question);
+                let denied = NotPermitted::of(&question, forbidden_by, permitted);
+                Err(Denial::NotPermitted(Box::new(denied)))
+            }
+            Verdict::Faulty { faults } => Err(Denial::Evaluation { faults }),
+        }
+    }
+
+    /// Decides for a client: one that names no db user of the target gets the one that it may be, if there
+    /// is just one, or the target's default.
+    pub fn choose(&self, question: Question) -> Result<Permit, Denial> {
+        if question.target.users.lists(&question.db_user) {
+            return self.decide(question);
+        }
+        judge_database(&question)?;
+        let permitted = self.permitted(&question);
+        let default = question.target.default_db_user.as_ref();
+        let chosen = match permitted.as_slice() {
+            [only] => Some(only),
+            several => several.iter().find(|user| Some(*user) == default),
+        };
+        match chosen {
+            Some(user) => self.decide(Question {
+                db_user: user.clone(),
+                ..question
+            }),
+            None if permitted.is_empty() => Err(self.not_listed(&question)),
+            None => Err(Denial::Several {
+                user: question.db_user.clone(),
+                target: question.target.name.to_string(),
+                permitted,
+            }),
+        }
+    }
+
+    /// What the policy in force says, without a permit: for `explain` and for watching sessions.
+    pub fn verdict(&self, question: &Question) -> Verdict {
+        match &**self.set.load() {
+            Some(set) => set.ask(question, self.groups.of(&question.caller.principal)),
+            None => built_in(&question.caller),
+        }
+    }
+
+    /// The db users of the target that the caller may be, everything else as asked.
+    pub fn permitted(&self, question: &Question) -> Vec<DbUser> {
+        let Users::Listed(listed) = &question.target.users else {
+            return Vec::new();
+        };
+        let may_be = |user: &&DbUser| {
+            let asked = Question {
+                db_user: (*user).clone(),
+                ..question.clone()
+            };
+            matches!(self.verdict(&asked), Verdict::Permit { .. })
+        };
+        listed
+            .iter()
+            .take(CANDIDATES_MAX)
+            .filter(may_be)
+            .cloned()
+            .collect()
+    }
+
+    fn not_listed(&self, question: &Question) -> Denial {
+        Denial::UserNotListed {
+            user: question.db_user.clone(),
+            target: question.target.name.to_string(),
+            permitted: self.permitted(question),
+        }
+    }
+}
+
+fn built_in(caller: &Caller) -> Verdict {
+    match caller.principal {
+        Principal::Local { .. } => Verdict::Permit {
+            policies: vec![BUILT_IN.into()],
+            max_session: None,
+        },
+        _ => Verdict::Deny { policies: Vec::new() },
+    }
+}
+
+fn judge_database(question: &Question) -> Result<(), Denial> {
+    let (target, database) = (&question.target, &question.database);
+    match target.allows_database(database) {
+        true => Ok(()),
+        false => Err(Denial::DatabaseNotListed {
             database: database.clone(),
-            policy: BUILT_IN,
-        })
+            target: target.name.to_string(),
+            listed: target.databases.clone(),
+        }),
     }
 }

@@ -1,7 +1,7 @@
 //! Which db users and databases a target lists, and which it proposes.
 
 use crate::config::section::Section;
-use crate::domain::name::{DatabaseName, DbUser};
+use crate::domain::name::{DatabaseName, DbRole, DbUser};
 use crate::domain::target::{CredentialKind, Users};
 use std::collections::BTreeMap;
 
@@ -39,6 +39,34 @@ pub fn read_default_database(section: &mut Section<'_>) -> Option<DatabaseName> 
 pub fn read_default_db_user(section: &mut Section<'_>) -> Option<DbUser> {
     let name = section.string("default_db_user")?;
     section.convert("default_db_user", DbUser::new(name))
+}
+
+/// `[targets.<name>.db_roles]`: `reader = ["app_ro", …]`
+pub fn read_roles(section: &mut Section<'_>) -> BTreeMap<DbRole, Vec<DbUser>> {
+    let Some(roles) = section.section("db_roles") else {
+        return BTreeMap::new();
+    };
+    let mut read = BTreeMap::new();
+    for (name, members) in roles.into_lists() {
+        let members = members.iter();
+        let members = members
+            .filter_map(|user| section.convert("db_roles", DbUser::new(user)))
+            .collect();
+        if let Some(role) = section.convert("db_roles", DbRole::new(&name)) {
+            read.insert(role, members);
+        }
+    }
+    read
+}
+
+/// A member that the target does not list could never be asked for.
+pub fn judge_roles(section: &Section<'_>, users: &Users, roles: &BTreeMap<DbRole, Vec<DbUser>>) {
+    for (role, members) in roles {
+        for user in members.iter().filter(|user| !users.lists(user)) {
+            let what = format_args!("`{user}` (of `{role}`) is not in `db_users`");
+            section.misfit("db_roles", what);
+        }
+    }
 }
 
 pub fn judge_user(section: &Section<'_>, users: &Users, default: Option<&DbUser>) {

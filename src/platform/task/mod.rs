@@ -71,6 +71,11 @@ impl Background {
     }
 }
 
+/// Runs work that takes a while beside the thread's sockets. `None` when it panicked.
+pub async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    tokio::task::spawn_blocking(work).await.ok()
+}
+
 /// Waits as long as it takes for `work`, but not longer than `limit`.
 pub async fn within<T>(limit: Duration, work: impl Future<Output = T>) -> Option<T> {
     tokio::time::timeout(limit, work).await.ok()

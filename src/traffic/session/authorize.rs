@@ -5,11 +5,15 @@ use super::Shared;
 use super::identify::Identified;
 use super::refuse::Refused;
 use super::startup::Started;
-use crate::access::policy::Permit;
+use crate::access::identity::Peer;
+use crate::access::policy::{Action, Circumstances, Denial, Permit, Policy, Question};
+use crate::domain::caller::Caller;
 use crate::domain::name::{DatabaseName, DbUser, NameError};
 use crate::domain::reason::CloseReason;
 use crate::domain::target::Target;
 use crate::error::{ClientFacing, Refusal, SqlState};
+use crate::platform::task::aside;
+use std::sync::Arc;
 
 /// Policy said yes.
 #[derive(Debug)]
@@ -18,24 +22,91 @@ pub struct Permitted {
     pub permit: Permit,
 }
 
-pub fn authorize(shared: &Shared, identified: Identified) -> Result<Permitted, Refused> {
+pub async fn authorize(shared: &Shared, identified: Identified) -> Result<Permitted, Refused> {
     let Identified { mut started, caller } = identified;
-    let (user, database) = match names(&started) {
-        Ok(names) => names,
+    let question = match question(shared, &started, caller) {
+        Ok(question) => question,
         Err(refusal) => return Err(Refused::told(started.stream, started.record, refusal)),
     };
-    let decision = shared
-        .policy
-        .decide(&caller, &started.door.target, &user, &database);
+    let decision = choose(&shared.policy, question).await;
     shared.metrics.decided(decision.is_ok());
     match decision {
         Ok(permit) => {
-            started.startup.set("database", database.as_str());
-            let credential = permit.target().credential_for(&user);
-            started.record.permitted(permit.policy(), credential.as_str());
+            // A client that named no db user of the target gets one all the same.
+            started.startup.set("user", permit.db_user().as_str());
+            started.startup.set("database", permit.database().as_str());
+            let credential = permit.target().credential_for(permit.db_user());
+            started.record.permitted(
+                permit.db_user(),
+                permit.database(),
+                permit.policies(),
+                credential.as_str(),
+            );
             Ok(Permitted { started, permit })
         }
-        Err(denial) => Err(Refused::told(started.stream, started.record, denial.refusal())),
+        Err(denial) => {
+            if let Some(because) = denial.because() {
+                started.record.denied_because(because);
+            }
+            Err(Refused::told(started.stream, started.record, denial.refusal()))
+        }
+    }
+}
+
+/// A set of policies may take a millisecond, which the relays of this thread do not have.
+async fn choose(policy: &Arc<Policy>, question: Question) -> Result<Permit, Denial> {
+    if policy.is_built_in() {
+        return policy.choose(question);
+    }
+    let policy = policy.clone();
+    let decided = aside(move || policy.choose(question)).await;
+    decided.unwrap_or_else(|| {
+        Err(Denial::Evaluation {
+            faults: vec!["the evaluation did not end".to_owned()],
+        })
+    })
+}
+
+fn question(shared: &Shared, started: &Started, caller: Caller) -> Result<Question, Refusal> {
+    let startup = &started.startup;
+    let (db_user, database) = names(started)?;
+    let text = |name: &str| {
+        let value = startup.parameter(name).unwrap_or_default();
+        String::from_utf8_lossy(value).into_owned()
+    };
+    Ok(Question {
+        caller,
+        action: action(startup.parameter("replication")),
+        target: started.door.target.clone(),
+        db_user,
+        database,
+        around: Circumstances {
+            source: match started.peer {
+                Peer::Ip(address) => Some(address),
+                Peer::Proxied { client, .. } => client,
+                Peer::Unix { .. } => None,
+            },
+            tls: started.stream.is_tls(),
+            now: shared.clock.now(),
+            application: text("application_name"),
+            listener: started.record.listener().to_owned(),
+        },
+    })
+}
+
+/// What the startup parameter `replication` asks for: `database`, or a boolean as PostgreSQL reads one.
+/// Whatever is none of them is the server's to refuse, as replication.
+fn action(replication: Option<&[u8]>) -> Action {
+    let Some(value) = replication else {
+        return Action::Connect;
+    };
+    let value = value.to_ascii_lowercase();
+    let is_off = [&b"false"[..], b"no", b"off", b"0"]
+        .iter()
+        .any(|off| !value.is_empty() && off.starts_with(&value) && value != b"o");
+    match is_off {
+        true => Action::Connect,
+        false => Action::Replicate,
     }
 }
 
@@ -66,4 +137,21 @@ fn bad_name(what: &str, error: &NameError) -> Refusal {
         SqlState::INVALID_AUTHORIZATION,
         format!("the {what} name in the startup packet is not acceptable: {error}"),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn replication_is_what_postgresql_takes_for_it() {
+        let action = |value: &str| action(Some(value.as_bytes()));
+        for off in ["false", "f", "OFF", "of", "no", "n", "0"] {
+            assert_eq!(action(off), Action::Connect, "{off}");
+        }
+        for on in ["database", "true", "on", "1", "o", "", "whatever"] {
+            assert_eq!(action(on), Action::Replicate, "{on}");
+        }
+        assert_eq!(super::action(None), Action::Connect);
+    }
 }

@@ -232,6 +232,7 @@ mod tests {
                 account_id: None,
                 trust: TrustRoots::Shipped(RootsKind::Rds),
                 users: Users::Any,
+                db_roles: Default::default(),
                 databases: Vec::new(),
                 default_database: None,
                 default_db_user: None,

@@ -25,6 +25,7 @@ use crate::access::identity::{Local, Peer};
 use crate::access::policy::Policy;
 use crate::domain::reason::CloseReason;
 use crate::domain::target::Target;
+use crate::platform::clock::Clock;
 use crate::platform::task::Shutdown;
 use crate::platform::telemetry::metrics::Metrics;
 use crate::platform::tls::server::ServerIdentity;
@@ -54,7 +55,8 @@ pub struct Config {
 pub struct Shared {
     pub config: Config,
     pub local: Local,
-    pub policy: Policy,
+    pub policy: Arc<Policy>,
+    pub clock: Clock,
     pub credentials: Credentials,
     pub budgets: LoginBudgets,
     pub connector: Connector,
@@ -112,7 +114,7 @@ async fn drive(shared: &Shared, accepted: Accepted) -> CloseReason {
     // session consists of for nearly all its life.
     let connected = Box::pin(async {
         let identified = identify::identify(shared, *started)?;
-        let permitted = authorize::authorize(shared, identified)?;
+        let permitted = authorize::authorize(shared, identified).await?;
         let credentialed = credential::credential(shared, permitted, deadline).await?;
         connect::connect(shared, credentialed, deadline).await
     });

@@ -1,0 +1,116 @@
+//! Why policy said no. What a caller who is proven may read of it.
+
+use super::question::Question;
+use crate::domain::name::{DatabaseName, DbUser};
+use crate::domain::reason::CloseReason;
+use crate::error::{ClientFacing, Refusal, SqlState};
+
+/// Closed set.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Denial {
+    #[error("database \"{database}\" is not one of target \"{target}\"")]
+    DatabaseNotListed {
+        database: DatabaseName,
+        target: String,
+        listed: Vec<DatabaseName>,
+    },
+    /// The target has no such db user, and the caller may be none of those it has.
+    #[error("db user \"{user}\" is not one of target \"{target}\"")]
+    UserNotListed {
+        user: DbUser,
+        target: String,
+        permitted: Vec<DbUser>,
+    },
+    /// The target has no such db user, and several of its own would do.
+    #[error("\"{user}\" is not a db user of target \"{target}\", and you may be several")]
+    Several {
+        user: DbUser,
+        target: String,
+        permitted: Vec<DbUser>,
+    },
+    #[error("{0}")]
+    NotPermitted(Box<NotPermitted>),
+    #[error("policy could not be evaluated, so nobody is let in")]
+    Evaluation { faults: Vec<String> },
+}
+
+/// What was asked for in vain.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{caller} may not {action} as db user \"{user}\" on target \"{target}\", database \"{database}\"")]
+pub struct NotPermitted {
+    pub caller: String,
+    pub action: &'static str,
+    pub user: DbUser,
+    pub target: String,
+    pub database: DatabaseName,
+    /// Whom the caller may be instead.
+    pub permitted: Vec<DbUser>,
+    /// Policies that forbid it; none: no policy permits it.
+    pub forbidden_by: Vec<String>,
+}
+
+impl NotPermitted {
+    pub(super) fn of(question: &Question, forbidden_by: Vec<String>, permitted: Vec<DbUser>) -> Self {
+        Self {
+            caller: question.caller.to_string(),
+            action: question.action.as_str(),
+            user: question.db_user.clone(),
+            target: question.target.name.to_string(),
+            database: question.database.clone(),
+            permitted,
+            forbidden_by,
+        }
+    }
+}
+
+impl Denial {
+    /// For log and audit: the policies that said no, or what could not be evaluated.
+    pub fn because(&self) -> Option<String> {
+        match self {
+            Self::NotPermitted(denied) if !denied.forbidden_by.is_empty() => {
+                Some(format!("forbidden by {}", denied.forbidden_by.join(", ")))
+            }
+            Self::NotPermitted(_) => Some("no policy permits it".to_owned()),
+            Self::Evaluation { faults } => Some(faults.join("; ")),
+            _ => None,
+        }
+    }
+}
+
+impl ClientFacing for Denial {
+    fn refusal(&self) -> Refusal {
+        let denied = |state| Refusal::new(CloseReason::PolicyDenied, state, self.to_string());
+        match self {
+            Self::DatabaseNotListed { listed, .. } => denied(SqlState::INVALID_CATALOG_NAME).hint(format!(
+                "Databases here: {}. A client that names no database asks for one named like the user.",
+                names(listed.iter().map(DatabaseName::as_str))
+            )),
+            Self::NotPermitted(denied_parts) => {
+                denied(SqlState::INSUFFICIENT_PRIVILEGE).hint(instead(&denied_parts.permitted))
+            }
+            Self::UserNotListed { permitted, .. } | Self::Several { permitted, .. } => {
+                denied(SqlState::INSUFFICIENT_PRIVILEGE).hint(instead(permitted))
+            }
+            Self::Evaluation { .. } => denied(SqlState::INSUFFICIENT_PRIVILEGE)
+                .hint("Whoever keeps the policies finds the fault in dbproxy's log, by the session id."),
+        }
+    }
+}
+
+fn instead(permitted: &[DbUser]) -> String {
+    match permitted {
+        [] => {
+            "You may be none of the db users of this target; ask whoever keeps the policies, and give them \
+               the session id."
+                .to_owned()
+        }
+        permitted => format!(
+            "You may connect as: {}.",
+            names(permitted.iter().map(DbUser::as_str))
+        ),
+    }
+}
+
+fn names<'a>(list: impl Iterator<Item = &'a str>) -> String {
+    list.collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,48 @@
+//! What policy is asked: who, what, on what, and what is known of the connection.
+
+use crate::domain::caller::Caller;
+use crate::domain::name::{DatabaseName, DbUser};
+use crate::domain::target::Target;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+/// What a caller wants to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Action {
+    Connect,
+    /// A replication connection, physical or logical.
+    Replicate,
+}
+
+impl Action {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Connect => "connect",
+            Self::Replicate => "replicate",
+        }
+    }
+}
+
+/// A complete question: the database was defaulted before.
+#[derive(Debug, Clone)]
+pub struct Question {
+    pub caller: Caller,
+    pub action: Action,
+    pub target: Arc<Target>,
+    pub db_user: DbUser,
+    pub database: DatabaseName,
+    pub around: Circumstances,
+}
+
+/// What is known of the connection beside who and what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Circumstances {
+    /// Nothing on a unix socket, or when a load balancer does not say.
+    pub source: Option<IpAddr>,
+    pub tls: bool,
+    pub now: SystemTime,
+    /// As the client sent it.
+    pub application: String,
+    pub listener: String,
+}

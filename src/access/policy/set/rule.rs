@@ -1,0 +1,175 @@
+//! One policy with its scope, so that only those that can matter are evaluated.
+
+use super::super::entities::Parties;
+use super::super::problem::Problem;
+use cedar_policy::{
+    ActionConstraint, Effect, EntityTypeName, EntityUid, Policy, PrincipalConstraint, ResourceConstraint,
+};
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Longest session that an annotation may name: ten years.
+const SESSION_SECONDS_MAX: u64 = 10 * 365 * 24 * 3_600;
+
+/// A policy of the set.
+#[derive(Debug, Clone)]
+pub struct Rule {
+    pub id: Arc<str>,
+    pub policy: Policy,
+    pub file: PathBuf,
+    /// `@max_session("8h")`
+    pub max_session: Option<Duration>,
+    pub description: Option<String>,
+    principal: Scope,
+    action: Option<Vec<EntityUid>>,
+    resource: Scope,
+}
+
+/// What a policy's head says of principal or resource.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Scope {
+    Any,
+    Is(EntityTypeName),
+    Eq(EntityUid),
+    In(EntityUid),
+    IsIn(EntityTypeName, EntityUid),
+}
+
+impl Scope {
+    fn fits(&self, entity: &EntityUid, above: &HashSet<EntityUid>) -> bool {
+        let is_in = |other: &EntityUid| other == entity || above.contains(other);
+        match self {
+            Self::Any => true,
+            Self::Is(kind) => kind == entity.type_name(),
+            Self::Eq(other) => other == entity,
+            Self::In(other) => is_in(other),
+            Self::IsIn(kind, other) => kind == entity.type_name() && is_in(other),
+        }
+    }
+
+    fn entity(&self) -> Option<&EntityUid> {
+        match self {
+            Self::Any | Self::Is(_) => None,
+            Self::Eq(entity) | Self::In(entity) | Self::IsIn(_, entity) => Some(entity),
+        }
+    }
+}
+
+impl Rule {
+    pub fn of(policy: &Policy, file: &Path) -> Result<Self, Box<Problem>> {
+        let id: Arc<str> = AsRef::<str>::as_ref(policy.id()).into();
+        let max_session = match policy.annotation("max_session").map(duration) {
+            None => None,
+            Some(Some(limit)) if policy.effect() == Effect::Permit => Some(limit),
+            Some(_) => {
+                let what = format!(
+                    "policy `{id}`: `@max_session` is for a permit, such as \"8h\", \"30m\" or \"7d\""
+                );
+                return Err(Problem::error(file, what).into());
+            }
+        };
+        Ok(Self {
+            max_session,
+            description: policy.annotation("description").map(str::to_owned),
+            principal: match policy.principal_constraint() {
+                PrincipalConstraint::Any => Scope::Any,
+                PrincipalConstraint::In(entity) => Scope::In(entity),
+                PrincipalConstraint::Eq(entity) => Scope::Eq(entity),
+                PrincipalConstraint::Is(kind) => Scope::Is(kind),
+                PrincipalConstraint::IsIn(kind, entity) => Scope::IsIn(kind, entity),
+            },
+            action: match policy.action_constraint() {
+                ActionConstraint::Any => None,
+                ActionConstraint::In(actions) => Some(actions),
+                ActionConstraint::Eq(action) => Some(vec![action]),
+            },
+            resource: match policy.resource_constraint() {
+                ResourceConstraint::Any => Scope::Any,
+                ResourceConstraint::In(entity) => Scope::In(entity),
+                ResourceConstraint::Eq(entity) => Scope::Eq(entity),
+                ResourceConstraint::Is(kind) => Scope::Is(kind),
+                ResourceConstraint::IsIn(kind, entity) => Scope::IsIn(kind, entity),
+            },
+            id,
+            policy: policy.clone(),
+            file: file.to_owned(),
+        })
+    }
+
+    /// Whether the policy's head lets it apply. What it leaves out could not have applied, so the outcome is
+    /// the same as with all policies.
+    pub fn fits(&self, action: &EntityUid, parties: &Parties) -> bool {
+        self.action
+            .as_ref()
+            .is_none_or(|actions| actions.contains(action))
+            && self.principal.fits(&parties.principal, &parties.above_principal)
+            && self.resource.fits(&parties.resource, &parties.above_resource)
+    }
+
+    pub fn is_permit(&self) -> bool {
+        self.policy.effect() == Effect::Permit
+    }
+
+    /// The entities that the head names.
+    pub fn named(&self) -> impl Iterator<Item = &EntityUid> {
+        self.principal.entity().into_iter().chain(self.resource.entity())
+    }
+
+    /// A permit for everybody, or for everything, without a condition.
+    pub fn too_broad(&self) -> Option<Problem> {
+        let unconditional = !self.has_condition();
+        let what = match (&self.principal, &self.resource) {
+            (Scope::Any, Scope::Any) => "everybody, and every db user",
+            (Scope::Any, _) => "everybody",
+            (_, Scope::Any) => "every db user of every target",
+            _ => return None,
+        };
+        (self.is_permit() && unconditional).then(|| {
+            Problem::warning(
+                &self.file,
+                format!("policy `{}` permits {what}, without a condition", self.id),
+            )
+        })
+    }
+
+    fn has_condition(&self) -> bool {
+        let json = self.policy.to_json().unwrap_or_default();
+        let conditions = json
+            .get("conditions")
+            .and_then(|conditions| conditions.as_array());
+        conditions.is_some_and(|conditions| !conditions.is_empty())
+    }
+}
+
+/// `90s`, `30m`, `8h`, `7d`
+fn duration(text: &str) -> Option<Duration> {
+    let (number, unit) = text.trim().split_at_checked(text.trim().len().checked_sub(1)?)?;
+    let factor = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3_600,
+        "d" => 86_400,
+        _ => return None,
+    };
+    let seconds = number.parse::<u64>().ok()?.checked_mul(factor)?;
+    (1..=SESSION_SECONDS_MAX)
+        .contains(&seconds)
+        .then_some(Duration::from_secs(seconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_a_number_and_a_unit() {
+        assert_eq!(duration("90s"), Some(Duration::from_secs(90)));
+        assert_eq!(duration("8h"), Some(Duration::from_secs(28_800)));
+        assert_eq!(duration("7d"), Some(Duration::from_secs(604_800)));
+        for wrong in ["", "h", "8", "0s", "-1h", "8 hours", "é", "99999999999999999999d"] {
+            assert_eq!(duration(wrong), None, "{wrong}");
+        }
+    }
+}

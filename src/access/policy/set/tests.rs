@@ -1,0 +1,334 @@
+use super::*;
+use crate::access::policy::question::{Action, Circumstances};
+use crate::access::policy::{Denial, Groups, NotPermitted, Policy};
+use crate::domain::caller::{Caller, Principal, ProofKind};
+use crate::domain::endpoint::{EndpointName, Region, RootsKind};
+use crate::domain::name::{DatabaseName, DbRole, DbUser, TargetName};
+use crate::domain::target::{CredentialKind, HostPort, Target, TrustRoots, Users};
+use std::time::{Duration, SystemTime};
+
+fn file(text: &str) -> PolicyFile {
+    PolicyFile {
+        path: "test.cedar".into(),
+        text: text.to_owned(),
+    }
+}
+
+fn set(text: &str) -> Set {
+    Set::of(vec![file(text)]).unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+fn mistakes(text: &str) -> String {
+    Set::of(vec![file(text)]).unwrap_err().to_string()
+}
+
+fn target() -> Arc<Target> {
+    let user = |name: &str| DbUser::new(name).unwrap();
+    let at = HostPort {
+        host: "localhost".into(),
+        port: 5432,
+    };
+    Arc::new(Target {
+        name: TargetName::new("orders").unwrap(),
+        endpoint: EndpointName::parse("localhost"),
+        dial: at.clone(),
+        tls_name: "localhost".into(),
+        token: at,
+        region: Region::new("us-east-1").unwrap(),
+        resource_id: None,
+        account_id: Some("111122223333".into()),
+        trust: TrustRoots::Shipped(RootsKind::Rds),
+        users: Users::Listed(vec![user("app_ro"), user("app_rw"), user("owner")]),
+        db_roles: [(DbRole::new("reader").unwrap(), vec![user("app_ro")])].into(),
+        databases: vec![DatabaseName::new("app").unwrap()],
+        default_database: None,
+        default_db_user: None,
+        credential: CredentialKind::Passthrough,
+        user_credentials: Default::default(),
+    })
+}
+
+/// 2026-11-25T10:00:00Z, a Wednesday
+fn now() -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_600_800)
+}
+
+fn jane() -> Caller {
+    let principal = Principal::Oidc {
+        issuer: "https://issuer.example".into(),
+        subject: "jane".into(),
+    };
+    let mut caller = Caller::new(principal, ProofKind::Oidc);
+    caller.groups = vec!["oidc:data".into()];
+    caller
+}
+
+fn question(caller: Caller, db_user: &str) -> Question {
+    Question {
+        caller,
+        action: Action::Connect,
+        target: target(),
+        db_user: DbUser::new(db_user).unwrap(),
+        database: DatabaseName::new("app").unwrap(),
+        around: Circumstances {
+            source: Some("10.1.2.3".parse().unwrap()),
+            tls: true,
+            now: now(),
+            application: "psql".into(),
+            listener: "127.0.0.1:5432".into(),
+        },
+    }
+}
+
+fn policy(text: &str) -> Policy {
+    Policy::of(set(text), Groups::default())
+}
+
+const READERS: &str = r#"
+    @id("readers") @max_session("8h")
+    permit (principal in Group::"oidc:data", action == Action::"connect", resource in DbRole::"orders/reader")
+    when { context.tls && context.database == "app" && context.source.isInRange(ip("10.0.0.0/8")) };
+"#;
+
+/// `context.source` may be missing, so strict validation asks for the test.
+fn readers() -> String {
+    READERS.replace("context.source.", "context has source && context.source.")
+}
+
+#[test]
+fn a_role_of_the_database_is_what_policies_speak_of() {
+    let policy = policy(&readers());
+    let permit = policy.decide(question(jane(), "app_ro")).unwrap();
+    assert_eq!(permit.policies(), ["readers".into()]);
+    assert_eq!(permit.expires(), Some(now() + Duration::from_secs(8 * 3_600)));
+    let Err(Denial::NotPermitted(denied)) = policy.decide(question(jane(), "app_rw")) else {
+        panic!("app_rw is no reader")
+    };
+    assert_eq!(denied.permitted, [DbUser::new("app_ro").unwrap()]);
+    assert!(denied.forbidden_by.is_empty());
+}
+
+#[test]
+fn every_part_of_the_context_counts() {
+    let policy = policy(&readers());
+    let changes: [fn(&mut Question); 4] = [
+        |q| q.around.tls = false,
+        |q| q.around.source = Some("192.0.2.1".parse().unwrap()),
+        |q| q.around.source = None,
+        |q| q.action = Action::Replicate,
+    ];
+    for change in changes {
+        let mut asked = question(jane(), "app_ro");
+        change(&mut asked);
+        assert!(matches!(policy.decide(asked), Err(Denial::NotPermitted(_))));
+    }
+    let mut mapped = question(jane(), "app_ro");
+    mapped.around.source = Some("::ffff:10.1.2.3".parse().unwrap());
+    assert!(policy.decide(mapped).is_ok(), "the same address in IPv6's dress");
+}
+
+#[test]
+fn a_client_that_names_no_db_user_gets_the_one_it_may_be() {
+    let one = policy(&readers());
+    assert_eq!(
+        one.choose(question(jane(), "jane")).unwrap().db_user().as_str(),
+        "app_ro"
+    );
+    let all = policy(r#"@id("all") permit (principal is OidcUser, action, resource is DbUser);"#);
+    let Err(Denial::Several { permitted, .. }) = all.choose(question(jane(), "jane")) else {
+        panic!("three would do")
+    };
+    assert_eq!(permitted.len(), 3);
+    let mut asked = question(jane(), "jane");
+    let mut target = (*asked.target).clone();
+    target.default_db_user = Some(DbUser::new("app_rw").unwrap());
+    asked.target = Arc::new(target);
+    assert_eq!(all.choose(asked).unwrap().db_user().as_str(), "app_rw");
+    let stranger = Caller::local(None);
+    let denied = one.choose(question(stranger, "jane"));
+    assert!(matches!(denied, Err(Denial::UserNotListed { permitted, .. }) if permitted.is_empty()));
+}
+
+#[test]
+fn a_forbid_wins_and_is_named() {
+    let text =
+        readers() + r#"@id("never") forbid (principal, action, resource) when { context.hour == 10 };"#;
+    let Err(Denial::NotPermitted(denied)) = policy(&text).decide(question(jane(), "app_ro")) else {
+        panic!("it is ten o'clock")
+    };
+    let NotPermitted { forbidden_by, .. } = *denied;
+    assert_eq!(forbidden_by, ["never"]);
+}
+
+/// Cedar skips what it cannot evaluate; a `forbid` that is skipped lets in.
+#[test]
+fn a_policy_that_cannot_be_evaluated_denies() {
+    let overflow = "9223372036854775807 + context.hour > 0";
+    for effect in ["forbid", "permit"] {
+        let text = format!(
+            "{} @id(\"faulty\") {effect} (principal, action, resource) when {{ {overflow} }};",
+            readers()
+        );
+        let Err(Denial::Evaluation { faults }) = policy(&text).decide(question(jane(), "app_ro")) else {
+            panic!("{effect} overflows")
+        };
+        assert!(faults[0].contains("overflow"), "{faults:?}");
+    }
+}
+
+#[test]
+fn groups_of_the_configuration_count_like_those_of_the_proof() {
+    let text =
+        r#"@id("team") permit (principal in Group::"team", action, resource == DbUser::"orders/owner");"#;
+    let member = Principal::IamRole {
+        arn: "arn:aws:iam::1:role/x".into(),
+        permission_set: None,
+    };
+    let policy = Policy::of(set(text), Groups::new([("team".to_owned(), member.clone())]));
+    let ask = |caller| policy.decide(question(caller, "owner")).is_ok();
+    assert!(ask(Caller::new(member, ProofKind::AwsIam)));
+    assert!(!ask(jane()));
+}
+
+#[test]
+fn a_policy_s_permit_may_be_unlimited_and_a_proof_may_end_sooner() {
+    let text = readers()
+        + r#"@id("also") permit (principal == OidcUser::"https://issuer.example#jane", action, resource);"#;
+    let policy = policy(&text);
+    let permit = policy.decide(question(jane(), "app_ro")).unwrap();
+    assert_eq!((permit.policies().len(), permit.expires()), (2, None));
+    let mut caller = jane();
+    caller.expires = Some(now() + Duration::from_secs(60));
+    let permit = policy.decide(question(caller, "app_ro")).unwrap();
+    assert_eq!(permit.expires(), Some(now() + Duration::from_secs(60)));
+}
+
+#[test]
+fn mistakes_point_into_the_file() {
+    let wrong = "@id(\"a\")\npermit (principal, action, resource) when { context.mfaa };";
+    let told = mistakes(wrong);
+    assert!(told.contains("test.cedar:2:"), "{told}");
+    assert!(told.contains("did you mean `mfa`"), "{told}");
+    assert!(mistakes("permit (principal, action, resource)").contains("test.cedar:1:"));
+    assert!(mistakes("permit (principal, action, resource);").contains("without an id"));
+    let twice =
+        "@id(\"a\") permit (principal, action, resource); @id(\"a\") forbid (principal, action, resource);";
+    assert!(mistakes(twice).contains("used twice"));
+    assert!(mistakes("@id(\"a\") permit (principal == ?principal, action, resource);").contains("templates"));
+    let unsafe_access = READERS;
+    assert!(
+        mistakes(unsafe_access).contains("source"),
+        "a missing source must be asked for"
+    );
+    let session = "@id(\"a\") @max_session(\"long\") permit (principal, action, resource);";
+    assert!(mistakes(session).contains("max_session"));
+    let unknown = "@id(\"a\") permit (principal is Person, action, resource);";
+    assert!(mistakes(unknown).contains("Person"));
+}
+
+#[test]
+fn odd_sets_are_warned_of() {
+    let broad = set("@id(\"all\") permit (principal, action, resource);");
+    assert!(
+        broad.warnings[0]
+            .to_string()
+            .contains("everybody, and every db user")
+    );
+    let never = set("@id(\"never\") permit (principal is LocalUser, action, resource) when { 1 == 2 };");
+    assert!(
+        never
+            .warnings
+            .iter()
+            .any(|warning| warning.to_string().contains("impossible"))
+    );
+    let misspelt =
+        set("@id(\"a\") permit (principal is LocalUser, action, resource == DbUser::\"order/app_ro\");");
+    let unknown = crate::access::policy::lint::unknown_names(&misspelt, &[(*target()).clone()]);
+    assert!(unknown[0].to_string().contains("order/app_ro"));
+}
+
+/// What is left out before the evaluation changes nothing.
+#[test]
+fn the_slice_decides_as_the_whole_set_would() {
+    let principals = [
+        "principal",
+        "principal is OidcUser",
+        "principal in Group::\"oidc:data\"",
+        "principal == OidcUser::\"https://issuer.example#jane\"",
+        "principal is IamRole in Group::\"oidc:data\"",
+    ];
+    let actions = [
+        "action",
+        "action == Action::\"replicate\"",
+        "action in [Action::\"connect\", Action::\"replicate\"]",
+    ];
+    let resources = [
+        "resource",
+        "resource in DbRole::\"orders/reader\"",
+        "resource == DbUser::\"orders/app_rw\"",
+        "resource in Cluster::\"orders\"",
+        "resource is DbUser in Cluster::\"billing\"",
+    ];
+    for principal in principals {
+        for action in actions {
+            for resource in resources {
+                let text = format!("@id(\"one\") permit ({principal}, {action}, {resource});");
+                let set = set(&text);
+                for user in ["app_ro", "app_rw"] {
+                    let asked = question(jane(), user);
+                    let sliced = matches!(set.ask(&asked, &[]), Verdict::Permit { .. });
+                    assert_eq!(sliced, whole(&text, &asked), "{text} {user}");
+                }
+            }
+        }
+    }
+}
+
+fn whole(text: &str, asked: &Question) -> bool {
+    let parties = Parties::of(&asked.caller, &[], &asked.target, &asked.db_user).unwrap();
+    let request = request(asked, &parties, &schema().unwrap()).unwrap();
+    let all = PolicySet::from_str(text).unwrap();
+    let response = Authorizer::new().is_authorized(&request, &all, &parties.entities);
+    response.decision() == Decision::Allow
+}
+
+/// The entities keep to the schema that policies are validated against.
+#[test]
+fn entities_keep_to_the_schema() {
+    let role = |permission_set: Option<&str>| Principal::IamRole {
+        arn: "arn:aws:iam::111122223333:role/x".into(),
+        permission_set: permission_set.map(str::to_owned),
+    };
+    let all = [
+        Principal::Local { uid: None },
+        Principal::Local { uid: Some(7) },
+        role(None),
+        role(Some("Admin")),
+        Principal::IamUser {
+            arn: "arn:aws:iam::111122223333:user/jane".into(),
+        },
+        jane().principal,
+        Principal::Certificate {
+            name: "uri:spiffe://a/b".into(),
+        },
+        Principal::Password {
+            name: "dashboard".into(),
+        },
+    ];
+    for principal in all {
+        let mut caller = Caller::new(principal, ProofKind::Local);
+        caller.email = Some("jane@example.org".into());
+        let parties = Parties::of(
+            &caller,
+            &["team".into()],
+            &target(),
+            &DbUser::new("app_ro").unwrap(),
+        )
+        .unwrap();
+        let entities: Vec<_> = parties.entities.iter().cloned().collect();
+        let schema = schema().unwrap();
+        cedar_policy::Entities::from_entities(entities, Some(&schema))
+            .unwrap_or_else(|e| panic!("{caller:?}: {e}"));
+        request(&question(caller, "app_ro"), &parties, &schema).unwrap();
+    }
+}
