@@ -11,6 +11,7 @@ pub mod frame;
 pub mod greeting;
 pub mod options;
 pub mod proxy_header;
+pub mod scram;
 pub mod startup;
 pub mod walker;
 
