@@ -17,7 +17,7 @@ const AWS: &str = "https://sts.amazonaws.com/";
 const AWS_CLAIMS_MAX: usize = 64;
 const AWS_CLAIM_BYTES_MAX: usize = 2_048;
 
-/// Shows nothing of itself.
+/// Without `Debug`: what a token says is not for logs.
 pub(super) struct Claims(Map<String, Value>);
 
 impl Claims {

@@ -391,7 +391,8 @@ async fn a_fetch_outlives_the_client_that_caused_it() {
 
 #[tokio::test]
 async fn answers_that_are_not_acceptable_say_why() {
-    let cases: [(fn(&mut issuer::Script), &str); 7] = [
+    type Change = fn(&mut issuer::Script);
+    let cases: [(Change, &str); 7] = [
         (|script| script.status = 500, "status 500"),
         (
             |script| script.body = Some(format!("{{\"keys\":[]}}{}", " ".repeat(262_144))),
