@@ -82,14 +82,12 @@ impl Http {
             .await
             .map_err(|error| HttpError::Failed(Box::new(error)))?;
         let (head, body) = answer.into_parts();
-        let body =
-            Limited::new(body, limit)
-                .collect()
-                .await
-                .map_err(|error| match error.is::<http_body_util::LengthLimitError>() {
-                    true => HttpError::TooLarge(limit),
-                    false => HttpError::Failed(error),
-                })?;
+        let body = Limited::new(body, limit).collect().await.map_err(|error| {
+            match error.is::<http_body_util::LengthLimitError>() {
+                true => HttpError::TooLarge(limit),
+                false => HttpError::Failed(error),
+            }
+        })?;
         Ok(Answer {
             status: head.status.as_u16(),
             body: body.to_bytes(),
