@@ -1,4 +1,6 @@
-//! Evidence of a connection -> [`Caller`]. One authenticator so far: `local`.
+//! Evidence of a connection -> [`Caller`]. `local` is here, tokens of an issuer are in [`oidc`].
+
+pub mod oidc;
 
 pub mod scram;
 
