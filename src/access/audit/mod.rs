@@ -1,6 +1,8 @@
 //! The record of one attempt: opened when a startup message was read, closed exactly once.
 //! Refused attempts are recorded too. A record never holds a secret.
 
+pub mod sink;
+
 use crate::domain::caller::Caller;
 use crate::domain::reason::CloseReason;
 use crate::domain::session_id::SessionId;
