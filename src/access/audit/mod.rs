@@ -1,6 +1,7 @@
 //! The record of one attempt: opened when a startup message was read, closed exactly once.
 //! Refused attempts are recorded too. A record never holds a secret.
 
+pub mod query;
 pub mod sink;
 
 use crate::domain::caller::Caller;
