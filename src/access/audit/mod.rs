@@ -1,6 +1,9 @@
 //! The record of one attempt: opened when a startup message was read, closed exactly once.
 //! Refused attempts are recorded too. A record never holds a secret.
 
+pub mod query;
+pub mod sink;
+
 use crate::domain::caller::Caller;
 use crate::domain::name::{DatabaseName, DbUser};
 use crate::domain::reason::CloseReason;
