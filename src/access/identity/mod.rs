@@ -1,5 +1,7 @@
 //! Evidence of a connection -> [`Caller`]. One authenticator so far: `local`.
 
+pub mod aws_iam;
+
 use crate::domain::caller::Caller;
 use crate::domain::reason::CloseReason;
 use crate::error::{ClientFacing, Refusal, SqlState};
