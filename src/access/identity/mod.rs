@@ -4,6 +4,8 @@ pub mod oidc;
 
 pub mod scram;
 
+pub mod aws_iam;
+
 use crate::domain::caller::Caller;
 use crate::domain::reason::CloseReason;
 use crate::error::{ClientFacing, Refusal, SqlState};
