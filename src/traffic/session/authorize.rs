@@ -26,7 +26,13 @@ pub async fn authorize(shared: &Shared, identified: Identified) -> Result<Permit
     let Identified { mut started, caller } = identified;
     let question = match question(shared, &started, caller) {
         Ok(question) => question,
-        Err(refusal) => return Err(Refused::told(started.stream, started.record, refusal)),
+        Err(refusal) => {
+            return Err(Refused::told(
+                started.client.into_stream(),
+                started.record,
+                refusal,
+            ));
+        }
     };
     let decision = choose(&shared.policy, question).await;
     shared.metrics.decided(decision.is_ok());
@@ -48,7 +54,11 @@ pub async fn authorize(shared: &Shared, identified: Identified) -> Result<Permit
             if let Some(because) = denial.because() {
                 started.record.denied_because(because);
             }
-            Err(Refused::told(started.stream, started.record, denial.refusal()))
+            Err(Refused::told(
+                started.client.into_stream(),
+                started.record,
+                denial.refusal(),
+            ))
         }
     }
 }
@@ -86,7 +96,7 @@ fn question(shared: &Shared, started: &Started, caller: Caller) -> Result<Questi
                 Peer::Proxied { client, .. } => client,
                 Peer::Unix { .. } => None,
             },
-            tls: started.stream.is_tls(),
+            tls: started.client.stream().is_tls(),
             now: shared.clock.now(),
             application: text("application_name"),
             listener: started.record.listener().to_owned(),

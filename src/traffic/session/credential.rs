@@ -62,7 +62,11 @@ pub async fn credential(
         }),
         Err(error) => {
             let started = permitted.started;
-            Err(Refused::told(started.stream, started.record, error.refusal()))
+            Err(Refused::told(
+                started.client.into_stream(),
+                started.record,
+                error.refusal(),
+            ))
         }
     }
 }

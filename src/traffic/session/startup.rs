@@ -20,6 +20,7 @@ use crate::domain::reason::CloseReason;
 use crate::error::{Refusal, SqlState};
 use crate::platform::task::Shutdown;
 use crate::platform::tls::stream::ClientStream;
+use crate::platform::wire::frame::FrameReader;
 use crate::platform::wire::options::settings;
 use crate::platform::wire::startup::{Opening, StartupMessage};
 use fault::silently;
@@ -44,7 +45,7 @@ pub enum Opened {
 /// The startup message was read; the record is open.
 #[derive(Debug)]
 pub struct Started {
-    pub stream: ClientStream,
+    pub client: FrameReader<ClientStream>,
     pub startup: StartupMessage,
     pub peer: Peer,
     pub door: Arc<Door>,
@@ -100,7 +101,7 @@ pub async fn open(shared: &Shared, accepted: Accepted, deadline: Instant) -> Res
             record.server_name(stream.server_name().or(arrival.server_name.as_deref()));
             match admit(shutdown, &door, &stream, place, entry) {
                 Ok(place) => Ok(Opened::Session(Box::new(Started {
-                    stream,
+                    client: FrameReader::new(stream),
                     startup,
                     peer: arrival.peer,
                     door,

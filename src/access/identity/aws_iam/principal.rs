@@ -94,7 +94,7 @@ fn role<'a>(iam: &str, rest: &str, user_id: &'a str) -> Result<(PrincipalKind, &
 
 /// Of a role name. One that begins like a permission set's and does not end like it is refused:
 /// its name is somebody's attempt at the canonical form.
-fn permission_set(role: &str) -> Result<Option<&str>, AwsIamError> {
+pub fn permission_set(role: &str) -> Result<Option<&str>, AwsIamError> {
     let Some(rest) = role.strip_prefix(SSO_PREFIX) else {
         return Ok(None);
     };
