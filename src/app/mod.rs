@@ -3,16 +3,18 @@
 mod callers;
 pub mod doctor;
 mod signals;
+mod watch;
 
 pub use signals::{Signals, Stopped};
 
 use crate::access::catalog::Catalog;
 use crate::access::credential::Credentials;
 use crate::access::credential::budget::LoginBudgets;
-use crate::access::identity::Local;
 use crate::access::identity::lockout::Lockout;
+use crate::access::identity::{Local, ScramUsers};
 use crate::admin::{Admin, Handles};
 use crate::config::{PeersSetting, Settings};
+use crate::domain::reason::CloseReason;
 use crate::error::Chain;
 use crate::platform::aws::Sdk;
 use crate::platform::clock::Clock;
@@ -32,6 +34,7 @@ use crate::traffic::session::{Door, Shared};
 use crate::traffic::upstream::Connector;
 use std::future::Future;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -76,6 +79,8 @@ pub struct App {
     started: Arc<AtomicBool>,
     stop: Arc<Notify>,
     drain_timeout: Duration,
+    policy_dir: Option<PathBuf>,
+    session_grace: Duration,
 }
 
 /// Credentials as the `token` command uses them, without listeners.
@@ -149,6 +154,7 @@ impl App {
             None => None,
         };
         let drain_timeout = settings.drain_timeout;
+        let (policy_dir, session_grace) = (settings.policy.dir.clone(), settings.session_grace);
         let listeners = bind(settings, identity.as_ref())?;
         let peer_listener = peers
             .map(|(address, peers)| PeerListener::bind(address, peers))
@@ -164,6 +170,8 @@ impl App {
             started,
             stop,
             drain_timeout,
+            policy_dir,
+            session_grace,
         })
     }
 
@@ -211,6 +219,9 @@ impl App {
                 }
             });
         }
+        let shared = self.gate.shared.clone();
+        let watching = watch::run(shared, self.policy_dir.clone(), self.session_grace);
+        self.background.spawn("watch", watching);
         self.started.store(true, Ordering::Release);
     }
 
@@ -220,20 +231,32 @@ impl App {
                 () = self.stop.notified() => return Stopped::Asked,
                 signal = signals.next() => match signal {
                     signals::Signal::Stop(stopped) => return stopped,
-                    signals::Signal::Reload => self.reload(),
+                    signals::Signal::Reload => self.reload().await,
                 },
             }
         }
     }
 
-    fn reload(&self) {
-        self.gate.shared.credentials.forget_all();
+    async fn reload(&self) {
+        let shared = &self.gate.shared;
+        shared.credentials.forget_all();
+        tracing::info!("reload: credentials will be read again");
         match self.identity.as_ref().map(|identity| identity.reload()) {
-            None => tracing::info!("reload: credentials will be read again"),
-            Some(Ok(())) => tracing::info!("reload: client_tls certificate read again, credentials will be"),
+            None => {}
+            Some(Ok(())) => tracing::info!("reload: client_tls certificate read again"),
             Some(Err(error)) => {
                 tracing::error!(error = %Chain(&error), "reload failed, the present certificate stays");
             }
+        }
+        match shared.identity.scram.as_ref().map(ScramUsers::reload) {
+            None => {}
+            Some(Ok(())) => tracing::info!("reload: scram users read again"),
+            Some(Err(error)) => {
+                tracing::error!(error = %Chain(&error), "reload failed, the present scram users stay");
+            }
+        }
+        if let Some(dir) = &self.policy_dir {
+            watch::reload(shared, dir, Vec::new(), true).await;
         }
     }
 
@@ -242,7 +265,10 @@ impl App {
         let sessions = self.gate.shared.registry.len();
         tracing::info!(sessions, "draining");
         self.shutdown.drain.cancel();
-        self.gate.shared.registry.wish_all(Wish::EndWhenIdle);
+        self.gate
+            .shared
+            .registry
+            .wish_all(Wish::EndWhenIdle(CloseReason::Shutdown));
         let workers = self.gate.workers.clone();
         let drained = tokio::select! {
             drained = within(self.drain_timeout, workers.drained()) => drained.is_some(),
@@ -252,7 +278,10 @@ impl App {
         if !drained {
             let left = self.gate.workers.tasks();
             tracing::warn!(connections = left, "grace is over, ending what is left");
-            self.gate.shared.registry.wish_all(Wish::EndNow);
+            self.gate
+                .shared
+                .registry
+                .wish_all(Wish::EndNow(CloseReason::Shutdown));
             let _ = within(LAST_MOMENT, workers.drained()).await;
         }
         // Cancels that came during the drain.

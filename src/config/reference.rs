@@ -79,6 +79,11 @@ pub const TOP: &[Key] = &[
         "After SIGTERM: how long sessions may take to finish their transactions.",
     ),
     key(
+        "session_grace",
+        "30s",
+        "How long a session that is to end (policies changed, its time is over, an operator said so) may take to finish its transaction.",
+    ),
+    key(
         "socket_uids",
         "[]",
         "User ids that may use unix-socket listeners, besides the one dbproxy runs as. The socket is then open to all by its mode, and the peer's uid decides; its directory must let them in.",

@@ -37,3 +37,4 @@ mod replicas;
 mod replication;
 mod startup;
 mod tls;
+mod watch;

@@ -74,7 +74,10 @@ fn who_may_be_one_db_user_only_becomes_that_one() {
     let (sandbox, _turn) = Sandbox::shared();
     let lines = "db_users = [\"app_ro\"]\ndatabases = [\"app\"]\ndefault_database = \"app\"";
     let proxy = Proxy::start(sandbox, &sandbox.target("orders", lines));
-    assert_eq!(proxy.query("jane", "select current_user, current_database()"), "app_ro|app");
+    assert_eq!(
+        proxy.query("jane", "select current_user, current_database()"),
+        "app_ro|app"
+    );
     proxy.wait_until_logged("asked_user=\"jane\"");
 }
 

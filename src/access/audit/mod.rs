@@ -118,6 +118,10 @@ impl Record {
         self.because = Some(because);
     }
 
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
     pub fn listener(&self) -> &str {
         &self.listener
     }

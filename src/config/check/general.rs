@@ -27,6 +27,7 @@ pub struct General {
     pub workers: usize,
     pub logins_per_second: u32,
     pub drain_timeout: Duration,
+    pub session_grace: Duration,
     pub session: session::Config,
     pub dial: dial::Config,
     pub log: logs::Config,
@@ -42,6 +43,7 @@ impl General {
             root.convert(key, duration(&text)).unwrap_or_default()
         };
         let drain_timeout = time("drain_timeout");
+        let session_grace = time("session_grace");
         let tcp_user_timeout = Some(time("tcp_user_timeout")).filter(|limit| !limit.is_zero());
         let session = session::Config {
             startup_timeout: time("startup_timeout"),
@@ -83,6 +85,7 @@ impl General {
             workers,
             logins_per_second: u32::try_from(logins_per_second).unwrap_or_default(),
             drain_timeout,
+            session_grace,
             session,
             dial,
             log,

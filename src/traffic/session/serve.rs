@@ -3,17 +3,20 @@
 use super::Shared;
 use super::connect::{Connected, StartedRest};
 use super::refuse::say_and_close;
+use super::registry::{Facts, Listed, is_still_permitted};
 use super::startup::shutting_down;
 use crate::access::audit::Volume;
+use crate::access::policy::Permit;
 use crate::domain::cancel_key::CancelKey;
 use crate::domain::reason::CloseReason;
 use crate::domain::session_id::SessionId;
 use crate::error::{Chain, Refusal, SqlState};
+use crate::platform::task::aside;
 use crate::platform::telemetry::metrics::{CancelOutcome, Direction};
 use crate::platform::tls::stream::ClientStream;
 use crate::platform::wire::error::encode_refusal;
 use crate::platform::wire::greeting::encode_backend_key;
-use crate::traffic::relay::{Ending, Leftovers, Relay};
+use crate::traffic::relay::{Ending, Leftovers, Relay, Wish};
 use crate::traffic::upstream::cancel::CancelRoute;
 use crate::traffic::upstream::login::Greeting;
 use crate::traffic::upstream::{Login, ServerStream};
@@ -66,7 +69,14 @@ pub async fn serve(shared: &Shared, connected: Connected) -> CloseReason {
     // Its allocation is as large as the largest message of the login.
     drop(leftover);
 
-    let listed = shared.registry.list(record.session());
+    let listed = shared.registry.list(Facts {
+        session: record.session(),
+        permit: permit.clone(),
+        source: record.source().to_owned(),
+        backend_pid: pid,
+        began: shared.clock.now(),
+    });
+    ask_again(shared, &listed, &permit).await;
     let _open = shared.metrics.session_open();
     record.connected(pid, began.elapsed());
     let leftovers = Leftovers {
@@ -97,6 +107,18 @@ pub async fn serve(shared: &Shared, connected: Connected) -> CloseReason {
     record.closed(ending.reason, volume);
     Box::pin(part(shared, &ending, (client, words), (server, route.as_deref()))).await;
     ending.reason
+}
+
+/// Policies that were reloaded while the session came about have not asked about it, because it was not listed yet.
+async fn ask_again(shared: &Shared, listed: &Listed<'_>, permit: &Permit) {
+    if shared.policy.is_current(permit) {
+        return;
+    }
+    let (policy, asked, now) = (shared.policy.clone(), permit.clone(), shared.clock.now());
+    let permitted = aside(move || is_still_permitted(&policy, &asked, now)).await;
+    if permitted != Some(true) {
+        listed.control.wish(Wish::EndNow(CloseReason::PolicyChanged));
+    }
 }
 
 /// The client reads the last words, the server is left with nothing to do, both connections are closed.
@@ -164,6 +186,10 @@ fn last_words(ending: &Ending, session: SessionId) -> BytesMut {
     let mut words = BytesMut::new();
     let refusal = match ending.reason {
         CloseReason::Shutdown => shutting_down(),
+        CloseReason::PolicyChanged
+        | CloseReason::PermitExpired
+        | CloseReason::ProofExpired
+        | CloseReason::Terminated => permit_ended(ending.reason),
         CloseReason::ServerClosed | CloseReason::ServerLost if !ending.server_has_told => server_gone(),
         _ => return words,
     };
@@ -171,6 +197,31 @@ fn last_words(ending: &Ending, session: SessionId) -> BytesMut {
         encode_refusal(&refusal, session, &mut words);
     }
     words
+}
+
+/// The sentence begins as PostgreSQL's own does, which drivers know.
+fn permit_ended(reason: CloseReason) -> Refusal {
+    let (why, hint) = match reason {
+        CloseReason::PolicyChanged => (
+            "because policy no longer permits it",
+            "Ask whoever keeps the policies, and give them the session id.",
+        ),
+        CloseReason::PermitExpired => ("because its permitted time is over", "Connect again."),
+        CloseReason::ProofExpired => (
+            "because the proof of who you are has expired",
+            "Get a fresh one, and connect again.",
+        ),
+        _ => (
+            "due to administrator command",
+            "Somebody has ended this session through dbproxy.",
+        ),
+    };
+    Refusal::new(
+        reason,
+        SqlState::ADMIN_SHUTDOWN,
+        format!("terminating connection {why}"),
+    )
+    .hint(hint)
 }
 
 fn server_gone() -> Refusal {
