@@ -1,5 +1,6 @@
 //! Settings as meant: the whole configuration judged at once.
 
+mod audit;
 mod callers;
 mod choose;
 mod general;
@@ -7,6 +8,7 @@ mod listeners;
 mod peers;
 mod policy;
 
+pub use audit::AuditSetting;
 pub use callers::CallersSetting;
 pub use general::admin_address;
 pub use peers::PeersSetting;
@@ -37,6 +39,7 @@ pub struct Settings {
     pub targets: Vec<Target>,
     pub policy: PolicySetting,
     pub callers: CallersSetting,
+    pub audit: AuditSetting,
     pub peers: Option<PeersSetting>,
     pub admin: Option<SocketAddr>,
     pub client_tls: Option<server::Config>,
@@ -89,6 +92,7 @@ pub fn check(
     let authenticators =
         callers::read_authenticators(&mut root).unwrap_or_else(|| vec![Authenticator::Local]);
     let callers = CallersSetting::read(&mut root);
+    let audit = AuditSetting::read(&mut root);
     let defaults = Defaults::read(&mut root, environment);
     let configured = choose::read_targets(&mut root, &defaults, environment);
     let general = General::read(&mut root);
@@ -129,6 +133,7 @@ pub fn check(
         targets: chosen.into_iter().map(|chosen| chosen.target).collect(),
         policy,
         callers,
+        audit,
         peers,
         admin: general.admin,
         client_tls: general.client_tls,

@@ -28,6 +28,14 @@ impl ClientStream {
         }
     }
 
+    /// The version of the client's TLS.
+    pub fn tls_version(&self) -> Option<&'static str> {
+        match self {
+            Self::Tls(tls) => version_name(tls.get_ref().1),
+            Self::Tcp(_) | Self::Unix(_) => None,
+        }
+    }
+
     /// The certificate that the client was shown, for channel binding.
     pub fn server_leaf(&self) -> Option<&[u8]> {
         None
@@ -49,6 +57,15 @@ impl ClientStream {
             Self::Unix(unix) => has_ended(unix.ready(Interest::READABLE)),
             Self::Tls(tls) => has_ended(tls.get_ref().0.ready(Interest::READABLE)),
         }
+    }
+}
+
+/// Of a connection whose handshake is done.
+pub fn version_name<Side>(connection: &rustls::ConnectionCommon<Side>) -> Option<&'static str> {
+    match connection.protocol_version()? {
+        rustls::ProtocolVersion::TLSv1_2 => Some("TLSv1.2"),
+        rustls::ProtocolVersion::TLSv1_3 => Some("TLSv1.3"),
+        _ => Some("other"),
     }
 }
 
