@@ -1,5 +1,6 @@
 //! Evidence of a connection -> [`Caller`]. `local` is here, tokens of an issuer are in [`oidc`].
 
+pub mod mtls;
 pub mod oidc;
 
 pub mod scram;

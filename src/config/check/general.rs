@@ -130,6 +130,7 @@ fn read_client_tls(root: &mut Section<'_>) -> (Option<server::Config>, bool) {
         .map(|(cert_file, key_file)| server::Config {
             cert_file: PathBuf::from(cert_file),
             key_file: PathBuf::from(key_file),
+            client_ca: None,
         });
     if let Some(config) = &config {
         judge_client_tls(&section, config);

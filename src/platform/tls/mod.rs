@@ -8,6 +8,7 @@ pub mod server;
 pub mod stream;
 
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::server::VerifierBuilderError;
 use rustls::{ClientConfig, RootCertStore};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -27,6 +28,16 @@ pub enum TlsError {
         path: PathBuf,
         source: rustls::pki_types::pem::Error,
     },
+    #[error("`{path}` is larger than {limit} bytes")]
+    TooLarge { path: PathBuf, limit: u64 },
+    /// Its text is said here, because rustls does not give it as a source.
+    #[error("`{path}` cannot be used: {source}")]
+    Revocations {
+        path: PathBuf,
+        source: VerifierBuilderError,
+    },
+    #[error("the authorities of clients cannot be used")]
+    ClientCa(#[source] VerifierBuilderError),
     #[error("the TLS settings do not fit together")]
     Rejected(#[from] rustls::Error),
 }

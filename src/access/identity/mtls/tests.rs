@@ -1,0 +1,1 @@
+//! Certificates with all manner of names.
