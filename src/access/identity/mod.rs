@@ -1,4 +1,5 @@
-//! Evidence of a connection -> [`Caller`]. `local` is here, tokens of an issuer are in [`oidc`].
+//! Evidence of a connection -> [`Caller`]. `local` is here, tokens of an issuer are in [`oidc`], certificates
+//! in [`mtls`].
 
 pub mod mtls;
 pub mod oidc;

@@ -30,8 +30,7 @@ pub enum TlsError {
     },
     #[error("`{path}` is larger than {limit} bytes")]
     TooLarge { path: PathBuf, limit: u64 },
-    /// Its text is said here, because rustls does not give it as a source.
-    #[error("`{path}` cannot be used: {source}")]
+    #[error("`{path}` holds a list of revoked certificates that cannot be used")]
     Revocations {
         path: PathBuf,
         source: VerifierBuilderError,

@@ -2,6 +2,7 @@
 //! reloaded without dropping sessions.
 
 mod client_ca;
+mod partial;
 mod revocation;
 
 pub use client_ca::ClientCa;

@@ -61,6 +61,14 @@ impl ClientStream {
         }
     }
 
+    #[cfg(test)]
+    pub fn handshake_kind(&self) -> Option<rustls::HandshakeKind> {
+        match self {
+            Self::Tls(tls) => tls.stream.get_ref().1.handshake_kind(),
+            Self::Tcp(_) | Self::Unix(_) => None,
+        }
+    }
+
     /// Whether bytes in clear have arrived that nobody has read.
     pub fn has_unread(&self) -> bool {
         match self {

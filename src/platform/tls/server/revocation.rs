@@ -13,12 +13,12 @@ const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Where these stand in a list of version 2 (RFC 5280, section 5.1): version, signature, issuer, this update.
 const ISSUER: usize = 2;
 const THIS_UPDATE: usize = 3;
-/// `issuingDistributionPoint` (RFC 5280, section 5.2.5), 2.5.29.28, as it is encoded.
-const ISSUING_DISTRIBUTION_POINT: &[u8] = &[0x06, 0x03, 0x55, 0x1d, 0x1c];
+/// `issuingDistributionPoint` (RFC 5280, section 5.2.5), 2.5.29.28, without tag and length.
+const ISSUING_DISTRIBUTION_POINT: &[u8] = &[0x55, 0x1d, 0x1c];
 /// The tag of the extensions; the other elements have universal ones.
 const EXTENSIONS: Tag = Tag(0);
-/// Elements of a certificate that has all the optional ones; a list has fewer.
-const ELEMENTS_MAX: usize = 10;
+/// Most elements of what is signed (a certificate that has all the optional ones has ten), and most extensions.
+const ELEMENTS_MAX: usize = 32;
 
 /// A list; whether it is one, and who signed it, rustls judges.
 #[derive(Debug)]
@@ -28,8 +28,8 @@ pub(super) struct Crl {
     pub(super) issuer: Vec<u8>,
     /// Seconds since 1970.
     pub(super) this_update: i64,
-    /// It may speak of a part of its issuer's certificates.
-    pub(super) is_partial: bool,
+    /// Of which of its issuer's certificates it speaks, if not of all.
+    pub(super) scope: Option<Vec<u8>>,
 }
 
 /// The lists of a file, at least one.
@@ -77,23 +77,32 @@ fn looked_at(der: CertificateRevocationListDer<'static>) -> Option<Crl> {
     let elements = signed_elements(&der)?;
     let issuer = elements.get(ISSUER)?.data.to_vec();
     let this_update = seconds(elements.get(THIS_UPDATE)?)?;
-    let is_partial = elements
+    let extensions = elements
         .iter()
-        .filter(|element| element.class() == Class::ContextSpecific && element.tag() == EXTENSIONS)
-        .any(|extensions| says_its_scope(extensions.data));
+        .find(|element| element.class() == Class::ContextSpecific && element.tag() == EXTENSIONS);
+    let scope = match extensions {
+        Some(extensions) => scope_among(extensions)?,
+        None => None,
+    };
     Some(Crl {
         issuer,
         this_update,
-        is_partial,
+        scope,
         der,
     })
 }
 
-/// Bytes that only look like the extension do no harm: the list is then taken for partial.
-fn says_its_scope(extensions: &[u8]) -> bool {
-    extensions
-        .windows(ISSUING_DISTRIBUTION_POINT.len())
-        .any(|bytes| bytes == ISSUING_DISTRIBUTION_POINT)
+/// `Extensions ::= SEQUENCE OF SEQUENCE { OID, critical, value }`: what follows the identifier that is looked
+/// for. The outer option is for bytes that are none.
+fn scope_among(extensions: &Any<'_>) -> Option<Option<Vec<u8>>> {
+    let (_, list) = Any::from_der(extensions.data).ok()?;
+    for extension in elements(list.data)? {
+        let (value, identifier) = Any::from_der(extension.data).ok()?;
+        if identifier.data == ISSUING_DISTRIBUTION_POINT {
+            return Some(Some(value.to_vec()));
+        }
+    }
+    Some(None)
 }
 
 fn seconds(time: &Any<'_>) -> Option<i64> {
@@ -104,13 +113,15 @@ fn seconds(time: &Any<'_>) -> Option<i64> {
     Some(time.ok()?.unix_timestamp())
 }
 
-/// What is signed, of a certificate or a list, taken apart once. Bytes that go on for longer than such a
-/// thing does are none.
+/// What is signed, of a certificate or a list, taken apart once.
 pub(super) fn signed_elements(der: &[u8]) -> Option<Vec<Any<'_>>> {
     let (_, outer) = Any::from_der(der).ok()?;
     let (_signature, signed) = Any::from_der(outer.data).ok()?;
+    elements(signed.data)
+}
+
+fn elements(mut rest: &[u8]) -> Option<Vec<Any<'_>>> {
     let mut elements = Vec::new();
-    let mut rest = signed.data;
     while !rest.is_empty() && elements.len() < ELEMENTS_MAX {
         let (after, element) = Any::from_der(rest).ok()?;
         elements.push(element);
