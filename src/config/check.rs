@@ -17,7 +17,7 @@ pub use policy::PolicySetting;
 use super::section::{Problems, Section};
 use super::source::Environment;
 use super::target::{AdHoc, Defaults};
-use crate::access::identity::Authenticator;
+use crate::access::identity::{Authenticator, mtls};
 use crate::domain::name::TargetName;
 use crate::domain::target::Target;
 use crate::platform::telemetry::logs;
@@ -91,11 +91,12 @@ pub fn check(
     let balancers = listeners::read_balancers(&mut root).unwrap_or_default();
     let authenticators =
         callers::read_authenticators(&mut root).unwrap_or_else(|| vec![Authenticator::Local]);
-    let callers = CallersSetting::read(&mut root);
+    let mut callers = CallersSetting::read(&mut root);
     let audit = AuditSetting::read(&mut root);
     let defaults = Defaults::read(&mut root, environment);
     let configured = choose::read_targets(&mut root, &defaults, environment);
     let general = General::read(&mut root);
+    callers.mtls = general.client_name.map(|name| mtls::Settings { name });
     let policy = policy::read_policy(&mut root);
     let peers = peers::read(&mut root);
     root.finish();

@@ -93,7 +93,7 @@ pub const TOP: &[Key] = &[
     key(
         "authenticators",
         "[\"local\"]",
-        "How callers may prove who they are, the first that fits decides: `local` (loopback and unix sockets), `aws-iam`, `oidc`, `oauthbearer` (the tokens of `oidc`, as libpq 18 sends them), `scram`. A listener beyond loopback needs others than `local`, policies and `[client_tls]`.",
+        "How callers may prove who they are, the first that fits decides: `local` (loopback and unix sockets), `aws-iam`, `oidc`, `oauthbearer` (the tokens of `oidc`, as libpq 18 sends them), `mtls`, `scram`. A listener beyond loopback needs others than `local`, policies and `[client_tls]`.",
     ),
     key(
         "login_failures_per_minute",
@@ -150,6 +150,21 @@ pub const CLIENT_TLS: &[Key] = &[
         "PEM file with the private key. Read again on SIGHUP.",
     ),
     key("required", "false", "Refuse clients that do not use TLS."),
+    key(
+        "client_ca_file",
+        "none",
+        "PEM file of the authorities whose client certificates prove callers (`mtls`). Clients without one are still let into TLS. Read again on SIGHUP.",
+    ),
+    key(
+        "client_crl_files",
+        "none",
+        "Files with revocation lists of those authorities. One that has expired refuses all certificates of its issuer. Read again on SIGHUP.",
+    ),
+    key(
+        "client_name",
+        "first",
+        "The name of a certificate that is the caller's: `uri`, `email`, `dns` (alternative names), `cn`, or `first`: the first of them that there is. Several of that kind: refused.",
+    ),
 ];
 
 /// Keys of `[aws_iam]`.
