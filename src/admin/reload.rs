@@ -45,15 +45,10 @@ pub async fn reload(State(handles): State<Handles>, ConnectInfo(from): ConnectIn
         move || operator.may(&handles, Operation::Reload)
     });
     let (decided, denied) = match decided.await {
-        Some(Ok(policies)) => (Decided::Permit { policies }, None),
+        Some(Ok(policies)) => (Decided::Yes(policies), None),
         Some(Err(denial)) => {
             let because = denial.to_string();
-            (
-                Decided::Deny {
-                    because: because.clone(),
-                },
-                Some(because),
-            )
+            (Decided::No(because.clone()), Some(because))
         }
         None => return refuse(StatusCode::INTERNAL_SERVER_ERROR, "policy could not be asked"),
     };

@@ -192,15 +192,11 @@ async fn record(handles: &Handles, operator: &Operator, judged: &Judged, now: bo
     } in &judged.by_target
     {
         let decided = match decided {
-            Ok(_) if is_refused => Decided::Deny {
-                because: "sessions of another target were asked for with them".to_owned(),
-            },
-            Ok(policies) => Decided::Permit {
-                policies: policies.clone(),
-            },
-            Err(because) => Decided::Deny {
-                because: because.clone(),
-            },
+            Ok(_) if is_refused => {
+                Decided::No("sessions of another target were asked for with them".to_owned())
+            }
+            Ok(policies) => Decided::Yes(policies.clone()),
+            Err(because) => Decided::No(because.clone()),
         };
         let asked = operator.asked(decided);
         let written = audit
@@ -209,9 +205,7 @@ async fn record(handles: &Handles, operator: &Operator, judged: &Judged, now: bo
         written.map_err(|error| not_recorded(&error))?;
     }
     if !judged.unknown.is_empty() {
-        let asked = operator.asked(Decided::Nothing {
-            because: "there is no such session".to_owned(),
-        });
+        let asked = operator.asked(Decided::Nothing("there is no such session".to_owned()));
         let written = audit.terminate_asked(&asked, None, &judged.unknown, now).await;
         written.map_err(|error| not_recorded(&error))?;
     }

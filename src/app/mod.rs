@@ -12,8 +12,8 @@ use crate::access::audit::sink::{SinkError, Sinks};
 use crate::access::catalog::Catalog;
 use crate::access::credential::Credentials;
 use crate::access::credential::budget::LoginBudgets;
-use crate::access::identity::Local;
 use crate::access::identity::lockout::Lockout;
+use crate::access::identity::{Identity, Local};
 use crate::admin::{Admin, Handles, RELOADS_WAITING, Reloaded};
 use crate::config::{AuditSetting, PeersSetting, Settings};
 use crate::domain::reason::CloseReason;
@@ -106,35 +106,18 @@ impl App {
         let credentials = credentials(&settings, &background, &metrics).await;
         let connector =
             Connector::new(settings.dial, &settings.targets, metrics.clone()).map_err(StartError::Roots)?;
-        let identity = match settings.client_tls.clone() {
-            Some(config) => Some(Arc::new(
-                ServerIdentity::load(config).map_err(StartError::ClientTls)?,
-            )),
-            None => None,
-        };
+        let identity = load_client_tls(&settings)?;
         let peers = join_peers(settings.peers.as_ref())?;
-        let mut uids = settings.socket_uids.clone();
-        uids.push(own_uid());
         let clock = Clock::system();
-        let login_failures = settings.callers.login_failures;
         let audit = open_audit(&settings.audit, &clock)?;
-        let identity_of_callers = callers::identity(
-            Local { uids },
-            &settings.callers,
-            callers::Means {
-                clock: clock.clone(),
-                background: background.clone(),
-                seed: settings.peers.as_ref().map(|peers| peers.secret.clone()),
-            },
-        )?;
+        let identity_of_callers = identity_of_callers(&settings, &clock, &background)?;
         let shutdown = Shutdown::new();
-        let policy = settings.policy.policy.clone();
         let shared = Arc::new(Shared {
             config: settings.session,
             audit: Arc::new(audit),
             identity: identity_of_callers,
-            lockout: Lockout::new(login_failures),
-            policy: policy.clone(),
+            lockout: Lockout::new(settings.callers.login_failures),
+            policy: settings.policy.policy.clone(),
             clock,
             credentials,
             budgets: LoginBudgets::new(settings.logins_per_second),
@@ -311,6 +294,28 @@ impl App {
         aside(move || audit.flush()).await;
         tracing::info!(all_drained = drained, "stopped");
     }
+}
+
+fn load_client_tls(settings: &Settings) -> Result<Option<Arc<ServerIdentity>>, StartError> {
+    let config = settings.client_tls.clone();
+    let loaded = config.map(ServerIdentity::load).transpose();
+    Ok(loaded.map_err(StartError::ClientTls)?.map(Arc::new))
+}
+
+/// How callers prove who they are.
+fn identity_of_callers(
+    settings: &Settings,
+    clock: &Clock,
+    background: &Background,
+) -> Result<Identity, StartError> {
+    let mut uids = settings.socket_uids.clone();
+    uids.push(own_uid());
+    let means = callers::Means {
+        clock: clock.clone(),
+        background: background.clone(),
+        seed: settings.peers.as_ref().map(|peers| peers.secret.clone()),
+    };
+    Ok(callers::identity(Local { uids }, &settings.callers, means)?)
 }
 
 async fn open_admin(address: Option<SocketAddr>, handles: Handles) -> Result<Option<Admin>, StartError> {

@@ -18,24 +18,18 @@ pub struct Asked<'a> {
 /// What became of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decided {
-    Permit {
-        policies: Vec<Arc<str>>,
-    },
-    Deny {
-        because: String,
-    },
+    Yes(Vec<Arc<str>>),
+    No(String),
     /// There was nothing to decide about.
-    Nothing {
-        because: String,
-    },
+    Nothing(String),
 }
 
 impl Decided {
     fn as_str(&self) -> &'static str {
         match self {
-            Self::Permit { .. } => "permit",
-            Self::Deny { .. } => "deny",
-            Self::Nothing { .. } => "none",
+            Self::Yes(_) => "permit",
+            Self::No(_) => "deny",
+            Self::Nothing(_) => "none",
         }
     }
 }
@@ -84,14 +78,14 @@ impl Audit {
 impl Asked<'_> {
     fn because(&self) -> Option<&str> {
         match &self.decided {
-            Decided::Permit { .. } => None,
-            Decided::Deny { because } | Decided::Nothing { because } => Some(because),
+            Decided::Yes(_) => None,
+            Decided::No(because) | Decided::Nothing(because) => Some(because),
         }
     }
 
     fn facts(&self) -> Map<String, Value> {
         let policies = match &self.decided {
-            Decided::Permit { policies } => Some(policies),
+            Decided::Yes(policies) => Some(policies),
             _ => None,
         };
         let facts = json!({

@@ -1,6 +1,6 @@
 //! The live sessions: what they are, and how they are told to end.
 
-use crate::access::policy::{Permit, Policy, Question, Verdict};
+use crate::access::policy::{Permit, Policy, Question};
 use crate::domain::reason::CloseReason;
 use crate::domain::session_id::SessionId;
 use crate::traffic::relay::{Control, Wish};
@@ -50,7 +50,7 @@ pub struct Seen {
 pub fn is_still_permitted(policy: &Policy, permit: &Permit, now: SystemTime) -> bool {
     let mut question = Question::clone(permit.question());
     question.around.now = now;
-    matches!(policy.verdict(&question), Verdict::Permit { .. })
+    policy.verdict(&question).is_permit()
 }
 
 /// Keeps a session in the registry for as long as it lives.
