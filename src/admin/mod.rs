@@ -1,13 +1,25 @@
-//! HTTP for operators, on its own loopback address: health, metrics, shutdown.
+//! HTTP for operators, on its own loopback address: health, metrics, sessions, reload, shutdown.
+//!
+//! - [`guard`]: no web page; [`operator`]: who it is, and what policy says to that
+//! - [`sessions`]: lists and ends them; [`reload`](mod@reload): what SIGHUP does
 //!
 //! The three probes mean what Kubernetes means by them. None asks the database: a database that
 //! is down must not take every dbproxy with it.
 
-use crate::platform::task::Shutdown;
-use crate::platform::telemetry::metrics::Metrics;
+mod answer;
+mod guard;
+mod operator;
+mod reload;
+mod sessions;
+
+pub use reload::{AskReload, RELOADS_WAITING, Reloaded};
+
+use crate::domain::target::Target;
+use crate::traffic::session::Shared;
 use axum::Router;
-use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::{StatusCode, header};
+use axum::middleware::from_fn;
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use std::io;
@@ -17,16 +29,23 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 
+/// Longest body of a request.
+const BODY_BYTES_MAX: usize = 64 * 1_024;
+
 /// What the endpoints read and do.
 #[derive(Debug, Clone)]
 pub struct Handles {
-    pub metrics: Metrics,
+    pub shared: Arc<Shared>,
+    /// All of the configuration.
+    pub targets: Arc<[Target]>,
     pub max_clients: usize,
-    pub shutdown: Shutdown,
     /// Set once all listeners are bound.
     pub started: Arc<AtomicBool>,
     /// Asks the process to drain and end.
     pub stop: Arc<Notify>,
+    pub reload: AskReload,
+    /// The admin address, as policies may name it.
+    pub listener: String,
 }
 
 /// A bound admin address.
@@ -39,6 +58,10 @@ pub struct Admin {
 impl Admin {
     pub async fn bind(address: SocketAddr, handles: Handles) -> io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
+        let handles = Handles {
+            listener: listener.local_addr()?.to_string(),
+            ..handles
+        };
         Ok(Self { listener, handles })
     }
 
@@ -48,14 +71,22 @@ impl Admin {
 
     /// Serves until the process ends.
     pub async fn run(self) -> io::Result<()> {
-        let end = self.handles.shutdown.end.clone();
+        let end = self.handles.shared.shutdown.end.clone();
+        let operators = Router::new()
+            .route("/sessions", get(sessions::list))
+            .route("/sessions/terminate", post(sessions::terminate))
+            .route("/reload", post(reload::reload))
+            .route("/shutdown", post(shutdown))
+            .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+            .layer(from_fn(guard::no_web_pages));
         let routes = Router::new()
             .route("/startup", get(startup))
             .route("/readiness", get(readiness))
             .route("/liveness", get(|| async { "ok\n" }))
             .route("/metrics", get(metrics))
-            .route("/shutdown", post(shutdown))
-            .with_state(self.handles);
+            .merge(operators)
+            .with_state(self.handles)
+            .into_make_service_with_connect_info::<SocketAddr>();
         axum::serve(self.listener, routes)
             .with_graceful_shutdown(end.cancelled_owned())
             .await
@@ -75,10 +106,11 @@ async fn startup(State(handles): State<Handles>) -> Answer {
 
 async fn readiness(State(handles): State<Handles>) -> Answer {
     let unavailable = |why| (StatusCode::SERVICE_UNAVAILABLE, why);
-    let full = usize::try_from(handles.metrics.open_sessions()).is_ok_and(|open| open >= handles.max_clients);
+    let full =
+        usize::try_from(handles.shared.metrics.open_sessions()).is_ok_and(|open| open >= handles.max_clients);
     if !handles.started.load(Ordering::Acquire) {
         unavailable("starting\n")
-    } else if handles.shutdown.drain.is_cancelled() {
+    } else if handles.shared.shutdown.drain.is_cancelled() {
         unavailable("draining\n")
     } else if full {
         unavailable("at the limit of client connections\n")
@@ -89,14 +121,14 @@ async fn readiness(State(handles): State<Handles>) -> Answer {
 
 async fn metrics(State(handles): State<Handles>) -> impl IntoResponse {
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(header::CONTENT_TYPE, kind)], handles.metrics.encode())
+    let shared = &handles.shared;
+    if let Some(lost) = shared.audit.losses() {
+        shared.metrics.audit_lines_lost(lost.failed, lost.dropped);
+    }
+    ([(header::CONTENT_TYPE, kind)], shared.metrics.encode())
 }
 
-/// POST only, and not from a web page: a browser always sends `Origin` with a POST.
-async fn shutdown(State(handles): State<Handles>, headers: HeaderMap) -> Answer {
-    if headers.contains_key(header::ORIGIN) {
-        return (StatusCode::FORBIDDEN, "not from a web page\n");
-    }
+async fn shutdown(State(handles): State<Handles>) -> Answer {
     handles.stop.notify_one();
     (StatusCode::ACCEPTED, "draining\n")
 }

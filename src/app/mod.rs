@@ -13,8 +13,8 @@ use crate::access::catalog::Catalog;
 use crate::access::credential::Credentials;
 use crate::access::credential::budget::LoginBudgets;
 use crate::access::identity::lockout::Lockout;
-use crate::access::identity::{Local, ScramUsers};
-use crate::admin::{Admin, Handles};
+use crate::access::identity::{Identity, Local};
+use crate::admin::{Admin, Handles, RELOADS_WAITING, Reloaded};
 use crate::config::{AuditSetting, PeersSetting, Settings};
 use crate::domain::reason::CloseReason;
 use crate::error::Chain;
@@ -40,7 +40,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc, oneshot};
 
 /// After the grace is over, how long closing may take.
 const LAST_MOMENT: Duration = Duration::from_secs(3);
@@ -82,6 +82,8 @@ pub struct App {
     shutdown: Shutdown,
     started: Arc<AtomicBool>,
     stop: Arc<Notify>,
+    /// Reloads that operators wait for.
+    reloads: mpsc::Receiver<oneshot::Sender<Reloaded>>,
     drain_timeout: Duration,
     policy_dir: Option<PathBuf>,
     session_grace: Duration,
@@ -104,35 +106,18 @@ impl App {
         let credentials = credentials(&settings, &background, &metrics).await;
         let connector =
             Connector::new(settings.dial, &settings.targets, metrics.clone()).map_err(StartError::Roots)?;
-        let identity = match settings.client_tls.clone() {
-            Some(config) => Some(Arc::new(
-                ServerIdentity::load(config).map_err(StartError::ClientTls)?,
-            )),
-            None => None,
-        };
+        let identity = load_client_tls(&settings)?;
         let peers = join_peers(settings.peers.as_ref())?;
-        let mut uids = settings.socket_uids.clone();
-        uids.push(own_uid());
         let clock = Clock::system();
-        let login_failures = settings.callers.login_failures;
         let audit = open_audit(&settings.audit, &clock)?;
-        let identity_of_callers = callers::identity(
-            Local { uids },
-            &settings.callers,
-            callers::Means {
-                clock: clock.clone(),
-                background: background.clone(),
-                seed: settings.peers.as_ref().map(|peers| peers.secret.clone()),
-            },
-        )?;
+        let identity_of_callers = identity_of_callers(&settings, &clock, &background)?;
         let shutdown = Shutdown::new();
-        let policy = settings.policy.policy.clone();
         let shared = Arc::new(Shared {
             config: settings.session,
             audit: Arc::new(audit),
             identity: identity_of_callers,
-            lockout: Lockout::new(login_failures),
-            policy: policy.clone(),
+            lockout: Lockout::new(settings.callers.login_failures),
+            policy: settings.policy.policy.clone(),
             clock,
             credentials,
             budgets: LoginBudgets::new(settings.logins_per_second),
@@ -141,24 +126,24 @@ impl App {
             registry: Registry::default(),
             sources: Sources::new(settings.max_clients_per_source),
             shutdown: shutdown.clone(),
-            metrics: metrics.clone(),
+            metrics,
         });
         let workers = Workers::start(thread_count(settings.workers)).map_err(StartError::Threads)?;
         let (started, stop) = (Arc::new(AtomicBool::new(false)), Arc::new(Notify::new()));
-        let admin = match settings.admin {
-            Some(address) => {
-                let handles = Handles {
-                    metrics,
-                    max_clients: room.clients,
-                    shutdown: shutdown.clone(),
-                    started: started.clone(),
-                    stop: stop.clone(),
-                };
-                let bound = Admin::bind(address, handles).await;
-                Some(bound.map_err(|error| StartError::Admin(address, error))?)
-            }
-            None => None,
-        };
+        let (reload, reloads) = mpsc::channel(RELOADS_WAITING);
+        let admin = open_admin(
+            settings.admin,
+            Handles {
+                shared: shared.clone(),
+                targets: settings.targets.clone().into(),
+                max_clients: room.clients,
+                started: started.clone(),
+                stop: stop.clone(),
+                reload,
+                listener: String::new(),
+            },
+        )
+        .await?;
         let drain_timeout = settings.drain_timeout;
         let (policy_dir, session_grace) = (settings.policy.dir.clone(), settings.session_grace);
         let listeners = bind(settings, identity.as_ref())?;
@@ -175,6 +160,7 @@ impl App {
             shutdown,
             started,
             stop,
+            reloads,
             drain_timeout,
             policy_dir,
             session_grace,
@@ -231,39 +217,51 @@ impl App {
         self.started.store(true, Ordering::Release);
     }
 
-    async fn wait(&self, signals: &mut Signals) -> Stopped {
+    async fn wait(&mut self, signals: &mut Signals) -> Stopped {
         loop {
             tokio::select! {
                 () = self.stop.notified() => return Stopped::Asked,
                 signal = signals.next() => match signal {
                     signals::Signal::Stop(stopped) => return stopped,
-                    signals::Signal::Reload => self.reload().await,
+                    signals::Signal::Reload => {
+                        self.reload().await;
+                    }
                 },
+                Some(answer) = self.reloads.recv() => {
+                    let _ = answer.send(self.reload().await);
+                }
             }
         }
     }
 
-    async fn reload(&self) {
+    /// Reads again what may have changed. What cannot be used does not replace what is in force.
+    async fn reload(&self) -> Reloaded {
         let shared = &self.gate.shared;
+        let mut reloaded = Reloaded::default();
         shared.credentials.forget_all();
         tracing::info!("reload: credentials will be read again");
-        match self.identity.as_ref().map(|identity| identity.reload()) {
-            None => {}
-            Some(Ok(())) => tracing::info!("reload: client_tls certificate read again"),
-            Some(Err(error)) => {
-                tracing::error!(error = %Chain(&error), "reload failed, the present certificate stays");
+        reloaded.note("credentials", Ok(()));
+        if let Some(identity) = &self.identity {
+            let outcome = identity.reload().map_err(|error| Chain(&error).to_string());
+            match &outcome {
+                Ok(()) => tracing::info!("reload: client_tls certificate read again"),
+                Err(error) => tracing::error!(error, "reload failed, the present certificate stays"),
             }
+            reloaded.note("client_tls", outcome);
         }
-        match shared.identity.scram.as_ref().map(ScramUsers::reload) {
-            None => {}
-            Some(Ok(())) => tracing::info!("reload: scram users read again"),
-            Some(Err(error)) => {
-                tracing::error!(error = %Chain(&error), "reload failed, the present scram users stay");
+        if let Some(scram) = &shared.identity.scram {
+            let outcome = scram.reload().map_err(|error| Chain(&error).to_string());
+            match &outcome {
+                Ok(()) => tracing::info!("reload: scram users read again"),
+                Err(error) => tracing::error!(error, "reload failed, the present scram users stay"),
             }
+            reloaded.note("scram", outcome);
         }
         if let Some(dir) = &self.policy_dir {
-            watch::reload(shared, dir, Vec::new(), true).await;
+            let (_, outcome) = watch::reload(shared, dir, Vec::new(), true).await;
+            reloaded.note("policy", outcome);
         }
+        reloaded
     }
 
     /// No new sessions; those that are finish; the rest is ended. `impatience` ends the waiting.
@@ -296,6 +294,36 @@ impl App {
         aside(move || audit.flush()).await;
         tracing::info!(all_drained = drained, "stopped");
     }
+}
+
+fn load_client_tls(settings: &Settings) -> Result<Option<Arc<ServerIdentity>>, StartError> {
+    let config = settings.client_tls.clone();
+    let loaded = config.map(ServerIdentity::load).transpose();
+    Ok(loaded.map_err(StartError::ClientTls)?.map(Arc::new))
+}
+
+/// How callers prove who they are.
+fn identity_of_callers(
+    settings: &Settings,
+    clock: &Clock,
+    background: &Background,
+) -> Result<Identity, StartError> {
+    let mut uids = settings.socket_uids.clone();
+    uids.push(own_uid());
+    let means = callers::Means {
+        clock: clock.clone(),
+        background: background.clone(),
+        seed: settings.peers.as_ref().map(|peers| peers.secret.clone()),
+    };
+    Ok(callers::identity(Local { uids }, &settings.callers, means)?)
+}
+
+async fn open_admin(address: Option<SocketAddr>, handles: Handles) -> Result<Option<Admin>, StartError> {
+    let Some(address) = address else {
+        return Ok(None);
+    };
+    let bound = Admin::bind(address, handles).await;
+    bound.map(Some).map_err(|error| StartError::Admin(address, error))
 }
 
 fn open_audit(settings: &AuditSetting, clock: &Clock) -> Result<Audit, StartError> {

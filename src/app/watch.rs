@@ -35,23 +35,29 @@ pub async fn run(shared: Arc<Shared>, dir: Option<PathBuf>, grace: Duration) {
             .as_ref()
             .filter(|_| count.is_multiple_of(SWEEPS_BETWEEN_READS))
         {
-            seen = reload(&shared, dir, seen, false).await;
+            seen = reload(&shared, dir, seen, false).await.0;
         }
     }
 }
 
 /// Reads the policies again. A set with a mistake never replaces one in force; its mistakes are logged once. Returns
-/// what was read, to be compared next time.
-pub async fn reload(shared: &Arc<Shared>, dir: &Path, seen: Vec<PolicyFile>, asked: bool) -> Vec<PolicyFile> {
+/// what was read, to be compared next time, and why the set is not in force.
+pub async fn reload(
+    shared: &Arc<Shared>,
+    dir: &Path,
+    seen: Vec<PolicyFile>,
+    asked: bool,
+) -> (Vec<PolicyFile>, Result<(), String>) {
     let (dir, policy) = (dir.to_owned(), shared.policy.clone());
     let again = seen.clone();
     let read = aside(move || read_anew(&policy, &dir, &seen, asked)).await;
     match read {
-        Some(Read::Same) | None => again,
+        Some(Read::Same) => (again, Ok(())),
+        None => (again, Err("the policies could not be read".to_owned())),
         Some(Read::Broken(files, problems)) => {
             tracing::error!(error = %Chain(&problems), "policies were not reloaded, the present ones stay in force");
             shared.metrics.policy_reloaded(false);
-            files
+            (files, Err(Chain(&problems).to_string()))
         }
         Some(Read::Replaced(files, count)) => {
             let ended = aside({
@@ -61,7 +67,7 @@ pub async fn reload(shared: &Arc<Shared>, dir: &Path, seen: Vec<PolicyFile>, ask
             let ended = ended.await.unwrap_or_default();
             shared.metrics.policy_reloaded(true);
             tracing::info!(policies = count, sessions_ended = ended, "policies reloaded");
-            files
+            (files, Ok(()))
         }
     }
 }

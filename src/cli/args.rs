@@ -97,6 +97,12 @@ pub enum Command {
     Wait(Wait),
     /// Ask a running dbproxy whether it is alive, or ready
     Healthcheck(Healthcheck),
+    /// List the live sessions of a running dbproxy, or end some of them
+    Sessions(Sessions),
+    /// Ask a running dbproxy to read policies, certificates and credentials again
+    Reload(AdminAddress),
+    /// Search audit files: who was on what, when, and how it ended
+    Audit(Audit),
     /// Ask a running dbproxy to drain and end
     Shutdown(AdminAddress),
     /// Print a completion script for a shell
@@ -193,4 +199,69 @@ pub struct Healthcheck {
     /// Ask for readiness instead of liveness
     #[arg(long)]
     pub ready: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Sessions {
+    #[command(flatten)]
+    pub at: AdminAddress,
+    /// Only sessions of this caller; `*` stands for any characters
+    #[arg(long, value_name = "GLOB")]
+    pub caller: Option<String>,
+    /// Only sessions on this target
+    #[arg(long, value_name = "TARGET")]
+    pub target: Option<String>,
+    /// End these sessions, each as soon as no query runs and no transaction is open, at the latest after
+    /// `session_grace`; their clients read SQLSTATE 57P01
+    #[arg(long, value_name = "ID", num_args = 1.., conflicts_with_all = ["caller", "target"])]
+    pub terminate: Vec<String>,
+    /// End them at once, also inside a transaction
+    #[arg(long, requires = "terminate")]
+    pub now: bool,
+    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    pub output: Format,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "WHEN is a time such as 2026-11-25T10:00:00Z, a date (its first moment, UTC), or a time before \
+                        now: -30m, -2h, -7d."
+)]
+pub struct Audit {
+    /// Audit files; those that rotation has put aside are read with them [default: `audit.file` of the configuration]
+    #[arg(value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Configuration file [default: ./dbproxy.toml, ~/.config/dbproxy/config.toml, /etc/dbproxy/config.toml]
+    #[arg(long, value_name = "FILE", env = "DBPROXY_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// Only lines of this caller; `*` stands for any characters
+    #[arg(long, value_name = "GLOB")]
+    pub caller: Option<String>,
+    /// Only lines about this target
+    #[arg(long, value_name = "TARGET")]
+    pub target: Option<String>,
+    /// Only lines about this database user
+    #[arg(long, value_name = "USER")]
+    pub db_user: Option<String>,
+    /// Only lines about this database
+    #[arg(long, value_name = "NAME")]
+    pub database: Option<String>,
+    /// Only ends and refusals for this reason, such as `policy_denied`
+    #[arg(long, value_name = "REASON")]
+    pub reason: Option<String>,
+    /// Only lines about this session
+    #[arg(long, value_name = "ID")]
+    pub session: Option<String>,
+    /// Only lines of this moment and later
+    #[arg(long, value_name = "WHEN", allow_hyphen_values = true)]
+    pub from: Option<String>,
+    /// Only lines before this moment
+    #[arg(long, value_name = "WHEN", allow_hyphen_values = true)]
+    pub until: Option<String>,
+    /// Show more columns, among them the key and the source identity that CloudTrail knows
+    #[arg(long)]
+    pub wide: bool,
+    /// `json` prints the lines that match as they are
+    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    pub output: Format,
 }

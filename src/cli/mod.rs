@@ -1,6 +1,8 @@
 //! The command line: one file a subcommand. The only place that prints.
 
+mod admin;
 pub mod args;
+mod audit;
 mod connect;
 mod doctor;
 pub mod exit;
@@ -8,6 +10,7 @@ mod lifecycle;
 mod ls;
 mod output;
 mod serve;
+mod sessions;
 mod token;
 
 use crate::config::check::CommandLine;
@@ -31,6 +34,9 @@ pub fn main() -> ExitCode {
         Some(Command::Connect(connect)) => connect::run(&connect),
         Some(Command::Wait(wait)) => lifecycle::wait(&wait),
         Some(Command::Healthcheck(check)) => lifecycle::healthcheck(&check),
+        Some(Command::Sessions(sessions)) => sessions::run(&sessions),
+        Some(Command::Reload(at)) => lifecycle::reload(&at),
+        Some(Command::Audit(audit)) => audit::run(&audit),
         Some(Command::Shutdown(shutdown)) => lifecycle::shutdown(&shutdown),
         Some(Command::Completion { shell }) => {
             output::completion(shell, &mut Arguments::command());

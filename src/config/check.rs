@@ -8,7 +8,7 @@ mod listeners;
 mod peers;
 mod policy;
 
-pub use audit::AuditSetting;
+pub use audit::{AuditSetting, audit_file};
 pub use callers::CallersSetting;
 pub use general::admin_address;
 pub use peers::PeersSetting;

@@ -11,6 +11,6 @@ pub mod values;
 
 pub use check::{
     AuditSetting, CallersSetting, ListenerSetting, PeersSetting, PolicySetting, Settings, admin_address,
-    check,
+    audit_file, check,
 };
 pub use section::Problems;

@@ -34,7 +34,7 @@ pub const TOP: &[Key] = &[
     key(
         "admin",
         "off",
-        "Loopback address of `/startup`, `/readiness`, `/liveness`, `/metrics` and `POST /shutdown`, or `off`.",
+        "Loopback address of `/startup`, `/readiness`, `/liveness`, `/metrics`, `/sessions`, `POST /sessions/terminate`, `POST /reload` and `POST /shutdown`, or `off`. Whoever reaches it is `LocalUser::\"local\"` to policies.",
     ),
     key(
         "max_clients",

@@ -29,6 +29,9 @@ fn the_command_reference_is_current() {
         "connect",
         "wait",
         "healthcheck",
+        "sessions",
+        "reload",
+        "audit",
         "shutdown",
         "completion",
     ];

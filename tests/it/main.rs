@@ -36,6 +36,7 @@ mod openings;
 mod refusals;
 mod replicas;
 mod replication;
+mod sessions;
 mod startup;
 mod tls;
 mod watch;

@@ -1,12 +1,15 @@
 //! Who was on what, when, and why: one JSON line when a session opens or is refused, one when it ends.
 //!
 //! - [`record`]: what became known of one attempt; closed exactly once
+//! - [`asked`]: what operators ask of a running dbproxy
 //! - [`sink`]: files, syslog, stdout; [`query`]: reads files back
 
+pub mod asked;
 pub mod query;
 pub mod record;
 pub mod sink;
 
+pub use asked::{Asked, Decided};
 pub use record::{Legs, Origin, Record, Signed, Volume};
 
 use crate::error::Chain;
@@ -19,6 +22,15 @@ use sink::{SinkError, Sinks};
 pub struct Audit {
     sinks: Option<Sinks>,
     clock: Clock,
+}
+
+/// Lines that did not reach every sink.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Losses {
+    /// At least one sink did not take them.
+    pub failed: u64,
+    /// They found no place in the queue.
+    pub dropped: u64,
 }
 
 impl Audit {
@@ -36,6 +48,14 @@ impl Audit {
     /// Whether a session may begin only when its line is written.
     pub fn is_required(&self) -> bool {
         self.sinks.as_ref().is_some_and(Sinks::required)
+    }
+
+    /// Lines that are lost for good, since the start; `None` where lines go nowhere.
+    pub fn losses(&self) -> Option<Losses> {
+        self.sinks.as_ref().map(|sinks| Losses {
+            failed: sinks.failed(),
+            dropped: sinks.dropped(),
+        })
     }
 
     /// Writes a line, with the time in front. Where lines are required it is on its way to the disk when this

@@ -105,7 +105,7 @@ impl Filter {
             && is("db_user", &self.db_user)
             && is("database", &self.database)
             && is("reason", &self.reason)
-            && is("session", &self.session);
+            && self.is_of_session(&value);
         match all {
             false => Verdict::Other,
             true if self.from.is_none() && self.until.is_none() => Verdict::Matches(value),
@@ -117,14 +117,24 @@ impl Filter {
         }
     }
 
+    /// A line about one session, or about several.
+    fn is_of_session(&self, line: &Value) -> bool {
+        let Some(wanted) = &self.session else {
+            return true;
+        };
+        let is_it = |value: &Value| value.as_str() == Some(wanted);
+        let several = line.get("sessions").and_then(Value::as_array);
+        line.get("session").is_some_and(is_it) || several.is_some_and(|all| all.iter().any(is_it))
+    }
+
     fn is_within(&self, time: SystemTime) -> bool {
         self.from.is_none_or(|from| from <= time) && self.until.is_none_or(|until| time < until)
     }
 }
 
-/// Whether a pattern with `*` fits the whole text: its first part begins it, its last one ends it, those
-/// between are found one after the other.
-fn fits(pattern: &str, text: &str) -> bool {
+/// Whether a pattern fits the whole text; `*` stands for any characters, also none. Its first part
+/// begins the text, its last one ends it, those between are found one after the other.
+pub fn fits(pattern: &str, text: &str) -> bool {
     let Some((first, rest)) = pattern.split_once('*') else {
         return pattern == text;
     };

@@ -1,6 +1,7 @@
 //! The question in Cedar's words: entities, request, context. Their shape is that of `policies/schema.cedarschema`.
 
-use super::question::Question;
+use super::operate::Operation;
+use super::question::{Circumstances, Question};
 use crate::domain::caller::{Caller, Principal};
 use crate::domain::name::DbUser;
 use crate::domain::target::Target;
@@ -56,6 +57,35 @@ pub struct Parties {
     pub entities: Entities,
 }
 
+/// Who asks.
+struct Asker {
+    uid: EntityUid,
+    above: HashSet<EntityUid>,
+}
+
+impl Asker {
+    /// Adds the caller and its groups to `all`. `groups` are those of the configuration; the proof's own are in
+    /// the caller.
+    fn of(caller: &Caller, groups: &[String], all: &mut Vec<Entity>) -> Result<Self, QuestionError> {
+        let (kind, id) = principal_id(&caller.principal);
+        let uid_of_caller = uid(kind, &id)?;
+        let above = caller
+            .groups
+            .iter()
+            .chain(groups)
+            .map(|group| uid("Group", group))
+            .collect::<Result<HashSet<_>, _>>()?;
+        for group in &above {
+            all.push(Entity::new_no_attrs(group.clone(), HashSet::new()));
+        }
+        all.push(entity(&uid_of_caller, attributes(caller), above.clone())?);
+        Ok(Self {
+            uid: uid_of_caller,
+            above,
+        })
+    }
+}
+
 impl Parties {
     /// `groups` are those of the configuration; the proof's own are in the caller.
     pub fn of(
@@ -64,41 +94,50 @@ impl Parties {
         target: &Target,
         user: &DbUser,
     ) -> Result<Self, QuestionError> {
-        let (kind, id) = principal_id(&caller.principal);
-        let principal = uid(kind, &id)?;
-        let above_principal = caller
-            .groups
-            .iter()
-            .chain(groups)
-            .map(|group| uid("Group", group))
-            .collect::<Result<HashSet<_>, _>>()?;
+        let mut all = Vec::with_capacity(4);
+        let asker = Asker::of(caller, groups, &mut all)?;
         let cluster = uid("Cluster", target.name.as_str())?;
         let resource = uid("DbUser", &db_user_id(target, user))?;
-        let roles: Vec<_> = target.roles_of(user).collect();
-        let role_uids = roles
-            .iter()
-            .map(|role| uid("DbRole", &format!("{}/{role}", target.name)))
-            .collect::<Result<Vec<_>, _>>()?;
-
-        let mut all = Vec::with_capacity(4);
-        for group in &above_principal {
-            all.push(Entity::new_no_attrs(group.clone(), HashSet::new()));
-        }
-        all.push(entity(&principal, attributes(caller), above_principal.clone())?);
         all.push(entity(&cluster, cluster_attributes(target), HashSet::new())?);
-        for (role, role_uid) in roles.iter().zip(&role_uids) {
+        let mut above_resource = HashSet::from([cluster.clone()]);
+        for role in target.roles_of(user) {
+            let role_uid = uid("DbRole", &format!("{}/{role}", target.name))?;
             all.push(entity(
-                role_uid,
+                &role_uid,
                 text("name", role.as_str()),
                 HashSet::from([cluster.clone()]),
             )?);
+            above_resource.insert(role_uid);
         }
-        let above_resource: HashSet<_> = role_uids.into_iter().chain([cluster]).collect();
         let attributes = text("name", user.as_str());
         all.push(entity(&resource, attributes, above_resource.clone())?);
+        Self::assemble(asker, resource, above_resource, all)
+    }
+
+    /// An operator, and a target or the broker itself.
+    pub fn of_operation(
+        caller: &Caller,
+        groups: &[String],
+        operation: Operation<'_>,
+    ) -> Result<Self, QuestionError> {
+        let mut all = Vec::with_capacity(3);
+        let asker = Asker::of(caller, groups, &mut all)?;
+        let (kind, id) = operation.resource();
+        let resource = uid(kind, id)?;
+        let attributes = operation.target().map(cluster_attributes).unwrap_or_default();
+        all.push(entity(&resource, attributes, HashSet::new())?);
+        Self::assemble(asker, resource, HashSet::new(), all)
+    }
+
+    fn assemble(
+        asker: Asker,
+        resource: EntityUid,
+        above_resource: HashSet<EntityUid>,
+        all: Vec<Entity>,
+    ) -> Result<Self, QuestionError> {
         Ok(Self {
-            principal,
-            above_principal,
+            principal: asker.uid,
+            above_principal: asker.above,
             resource,
             above_resource,
             entities: Entities::from_entities(all, None).map_err(misfit)?,
@@ -179,27 +218,33 @@ fn parts_of(arn: &str) -> (&str, &str) {
     (account, name)
 }
 
-/// The request, checked against the schema.
-pub fn request(question: &Question, parties: &Parties, schema: &Schema) -> Result<Request, QuestionError> {
-    let action = uid("Action", question.action.as_str())?;
-    Request::new(
-        parties.principal.clone(),
-        action,
-        parties.resource.clone(),
-        context(question)?,
-        Some(schema),
-    )
-    .map_err(misfit)
+/// A request, checked against the schema.
+pub fn request(
+    action: EntityUid,
+    parties: &Parties,
+    context: Context,
+    schema: &Schema,
+) -> Result<Request, QuestionError> {
+    let (principal, resource) = (parties.principal.clone(), parties.resource.clone());
+    Request::new(principal, action, resource, context, Some(schema)).map_err(misfit)
 }
 
-fn context(question: &Question) -> Result<Context, QuestionError> {
-    let around = &question.around;
+pub fn context_of(question: &Question) -> Result<Context, QuestionError> {
+    context(&question.caller, question.database.as_str(), &question.around)
+}
+
+/// What an operator does is done on no database.
+pub fn context_of_operation(caller: &Caller, around: &Circumstances) -> Result<Context, QuestionError> {
+    context(caller, "", around)
+}
+
+fn context(caller: &Caller, database: &str, around: &Circumstances) -> Result<Context, QuestionError> {
     let now = jiff::Timestamp::try_from(around.now).map_err(misfit)?;
     let civil = now.to_zoned(jiff::tz::TimeZone::UTC);
     let long = RestrictedExpression::new_long;
     let boolean = RestrictedExpression::new_bool;
     let mut pairs = vec![
-        ("database".to_owned(), string(question.database.as_str())),
+        ("database".to_owned(), string(database)),
         ("tls".to_owned(), boolean(around.tls)),
         (
             "now".to_owned(),
@@ -212,8 +257,8 @@ fn context(question: &Question) -> Result<Context, QuestionError> {
         ("hour".to_owned(), long(i64::from(civil.hour()))),
         ("application".to_owned(), string(&around.application)),
         ("listener".to_owned(), string(&around.listener)),
-        ("proof".to_owned(), string(question.caller.proof.as_str())),
-        ("mfa".to_owned(), boolean(question.caller.mfa)),
+        ("proof".to_owned(), string(caller.proof.as_str())),
+        ("mfa".to_owned(), boolean(caller.mfa)),
     ];
     if let Some(source) = around.source {
         let source = RestrictedExpression::new_ip(source.to_canonical().to_string());

@@ -3,6 +3,7 @@
 //!
 //! - [`question`]: what is asked
 //! - [`set`]: Cedar policies, read and validated strictly; [`entities`]: the question in their words
+//! - [`operate`]: what operators ask: view, terminate, reload
 //! - [`lint`]: policies against the catalog: what they name and nobody has
 //! - [`denial`]: why not, and what the caller may be instead
 //!
@@ -11,11 +12,13 @@
 pub mod denial;
 pub mod entities;
 pub mod lint;
+pub mod operate;
 pub mod problem;
 pub mod question;
 pub mod set;
 
 pub use denial::{Denial, NotPermitted};
+pub use operate::{Operation, OperatorDenial};
 pub use problem::{Problem, Problems, Severity};
 pub use question::{Action, Circumstances, Question};
 pub use set::{Set, Verdict};

@@ -6,10 +6,14 @@ mod rule;
 pub use files::{PolicyFile, read};
 pub use rule::Rule;
 
-use super::entities::{Parties, request, uid};
+use super::entities::{Parties, QuestionError, context_of, context_of_operation, request, uid};
+use super::operate::Operation;
 use super::problem::{Problem, Problems, Severity};
-use super::question::Question;
-use cedar_policy::{Authorizer, Decision, Policy, PolicyId, PolicySet, Schema, ValidationMode, Validator};
+use super::question::{Circumstances, Question};
+use crate::domain::caller::Caller;
+use cedar_policy::{
+    Authorizer, Context, Decision, Policy, PolicyId, PolicySet, Schema, ValidationMode, Validator,
+};
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -45,6 +49,12 @@ pub enum Verdict {
     Deny { policies: Vec<Arc<str>> },
     /// Policies that could not be evaluated. Cedar would skip them, and skip a `forbid` with them.
     Faulty { faults: Vec<String> },
+}
+
+impl Verdict {
+    pub fn is_permit(&self) -> bool {
+        matches!(self, Self::Permit { .. })
+    }
 }
 
 /// The schema, parsed.
@@ -98,14 +108,38 @@ impl Set {
         &self.rules
     }
 
-    /// Asks only the policies whose scope fits: Cedar itself looks at all of them.
     pub fn ask(&self, question: &Question, groups: &[String]) -> Verdict {
+        let parties = Parties::of(&question.caller, groups, &question.target, &question.db_user);
+        self.put(question.action.as_str(), parties, context_of(question))
+    }
+
+    /// The same for what operators do.
+    pub fn ask_operation(
+        &self,
+        operation: Operation<'_>,
+        caller: &Caller,
+        groups: &[String],
+        around: &Circumstances,
+    ) -> Verdict {
+        let parties = Parties::of_operation(caller, groups, operation);
+        self.put(operation.action(), parties, context_of_operation(caller, around))
+    }
+
+    /// Asks only the policies whose scope fits: Cedar itself looks at all of them.
+    fn put(
+        &self,
+        action: &str,
+        parties: Result<Parties, QuestionError>,
+        context: Result<Context, QuestionError>,
+    ) -> Verdict {
         let fault = |error: &dyn std::fmt::Display| Verdict::Faulty {
             faults: vec![error.to_string()],
         };
-        let asked = Parties::of(&question.caller, groups, &question.target, &question.db_user)
-            .and_then(|parties| Ok((request(question, &parties, &self.schema)?, parties)))
-            .and_then(|(request, parties)| Ok((uid("Action", question.action.as_str())?, request, parties)));
+        let asked = parties.and_then(|parties| {
+            let action = uid("Action", action)?;
+            let request = request(action.clone(), &parties, context?, &self.schema)?;
+            Ok((action, request, parties))
+        });
         let (action, request, parties) = match asked {
             Ok(asked) => asked,
             Err(error) => return fault(&error),

@@ -2,8 +2,10 @@
 
 use crate::access::audit::sink::{SinkSetting, SyslogTo};
 use crate::config::reference::{AUDIT, Key};
-use crate::config::section::Section;
+use crate::config::section::{Problems, Section};
+use std::cell::RefCell;
 use std::path::PathBuf;
+use toml::Table;
 
 const MEGABYTE: u64 = 1_024 * 1_024;
 
@@ -54,6 +56,19 @@ impl AuditSetting {
         }
         section.finish();
         Self { sinks, required }
+    }
+}
+
+/// The audit file of a dbproxy that was started with this file; nothing else of it is judged.
+pub fn audit_file(file: Table) -> Result<Option<PathBuf>, Problems> {
+    let problems = RefCell::new(Problems::default());
+    let mut root = Section::new("", file, &problems);
+    let path = root
+        .section("audit")
+        .and_then(|mut section| section.string("file"));
+    match problems.into_inner() {
+        none if none.is_empty() => Ok(path.map(PathBuf::from)),
+        problems => Err(problems),
     }
 }
 

@@ -8,6 +8,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 type OneLabel = [(&'static str, &'static str); 1];
@@ -32,6 +33,7 @@ struct Inner {
     decisions: Family<OneLabel, Counter>,
     policy_reloads: Family<OneLabel, Counter>,
     cancels: Family<OneLabel, Counter>,
+    audit_lines: Family<OneLabel, Counter>,
 }
 
 /// How a token was come by.
@@ -103,6 +105,7 @@ impl Metrics {
             decisions: Family::default(),
             policy_reloads: Family::default(),
             cancels: Family::default(),
+            audit_lines: Family::default(),
         };
         inner.register();
         Self(Arc::new(inner))
@@ -200,6 +203,16 @@ impl Metrics {
     }
 }
 
+impl Metrics {
+    /// Audit lines that are lost, counted elsewhere since the start.
+    pub fn audit_lines_lost(&self, failed: u64, dropped: u64) {
+        for (label, count) in [("failed", failed), ("dropped", dropped)] {
+            let counter = self.0.audit_lines.get_or_create(&[("outcome", label)]).clone();
+            counter.inner().fetch_max(count, Ordering::Relaxed);
+        }
+    }
+}
+
 impl Inner {
     fn register(&mut self) {
         let registry = &mut self.registry;
@@ -264,6 +277,11 @@ impl Inner {
             "CancelRequests, by outcome",
             self.cancels.clone(),
         );
+        registry.register(
+            "audit_lines",
+            "Audit lines that did not reach every sink, by outcome",
+            self.audit_lines.clone(),
+        );
     }
 }
 
@@ -281,6 +299,17 @@ mod tests {
         let text = metrics.encode();
         assert!(text.contains("dbproxy_sessions_open 1"), "{text}");
         assert!(text.contains(r#"dbproxy_connections_closed_total{reason="policy_denied"} 1"#));
+        metrics.audit_lines_lost(3, 0);
+        metrics.audit_lines_lost(2, 1);
+        let text = metrics.encode();
+        assert!(
+            text.contains(r#"dbproxy_audit_lines_total{outcome="failed"} 3"#),
+            "{text}"
+        );
+        assert!(
+            text.contains(r#"dbproxy_audit_lines_total{outcome="dropped"} 1"#),
+            "{text}"
+        );
         drop((guard, connection));
         assert_eq!(metrics.open_sessions(), 0);
         assert!(metrics.encode().contains("dbproxy_connections_open 0"));

@@ -1,6 +1,6 @@
 //! The live sessions: what they are, and how they are told to end.
 
-use crate::access::policy::{Permit, Policy, Question, Verdict};
+use crate::access::policy::{Permit, Policy, Question};
 use crate::domain::reason::CloseReason;
 use crate::domain::session_id::SessionId;
 use crate::traffic::relay::{Control, Wish};
@@ -38,11 +38,19 @@ struct Live {
     ending: Option<SystemTime>,
 }
 
+/// A session at one moment.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    pub facts: Arc<Facts>,
+    /// Why it is to end, if it is.
+    pub ending: Option<CloseReason>,
+}
+
 /// Asks once more what a permit was given for.
 pub fn is_still_permitted(policy: &Policy, permit: &Permit, now: SystemTime) -> bool {
     let mut question = Question::clone(permit.question());
     question.around.now = now;
-    matches!(policy.verdict(&question), Verdict::Permit { .. })
+    policy.verdict(&question).is_permit()
 }
 
 /// Keeps a session in the registry for as long as it lives.
@@ -115,6 +123,20 @@ impl Registry {
         state.sessions.values().map(|live| live.facts.clone()).collect()
     }
 
+    /// All sessions, the oldest first.
+    pub fn seen(&self) -> Vec<Seen> {
+        let mut all: Vec<Seen> = self.lock().sessions.values().map(Live::seen).collect();
+        all.sort_by_key(|seen| seen.facts.began);
+        all
+    }
+
+    /// The sessions of these ids that there are.
+    pub fn find(&self, ids: &[SessionId]) -> Vec<Arc<Facts>> {
+        let state = self.lock();
+        let found = ids.iter().filter_map(|id| state.sessions.get(id));
+        found.map(|live| live.facts.clone()).collect()
+    }
+
     pub fn len(&self) -> usize {
         self.lock().sessions.len()
     }
@@ -129,6 +151,16 @@ impl Registry {
 }
 
 impl Live {
+    fn seen(&self) -> Seen {
+        Seen {
+            facts: self.facts.clone(),
+            ending: match self.control.current() {
+                Wish::Run => None,
+                Wish::EndWhenIdle(reason) | Wish::EndNow(reason) => Some(reason),
+            },
+        }
+    }
+
     fn end(&mut self, wish: Wish, now: SystemTime) {
         self.ending.get_or_insert(now);
         self.control.wish(wish);

@@ -227,3 +227,16 @@ fn what_the_sinks_wrote_and_rotated_is_found() {
     );
     fs::remove_dir_all(dir).unwrap();
 }
+
+#[test]
+fn a_line_about_several_sessions_is_about_each() {
+    let filter = Filter {
+        session: Some("b".into()),
+        ..Filter::default()
+    };
+    let judged = |line: &str| matches!(filter.judge(line.as_bytes()), Verdict::Matches(_));
+    assert!(judged(r#"{"session": "b"}"#));
+    assert!(judged(r#"{"sessions": ["a", "b"]}"#));
+    assert!(!judged(r#"{"sessions": ["a"]}"#));
+    assert!(!judged(r#"{"sessions": "b"}"#));
+}

@@ -291,9 +291,14 @@ fn the_slice_decides_as_the_whole_set_would() {
     }
 }
 
+fn put(asked: &Question, parties: &Parties, schema: &Schema) -> cedar_policy::Request {
+    let action = uid("Action", asked.action.as_str()).unwrap();
+    request(action, parties, context_of(asked).unwrap(), schema).unwrap()
+}
+
 fn whole(text: &str, asked: &Question) -> bool {
     let parties = Parties::of(&asked.caller, &[], &asked.target, &asked.db_user).unwrap();
-    let request = request(asked, &parties, &schema().unwrap()).unwrap();
+    let request = put(asked, &parties, &schema().unwrap());
     let all = PolicySet::from_str(text).unwrap();
     let response = Authorizer::new().is_authorized(&request, &all, &parties.entities);
     response.decision() == Decision::Allow
@@ -336,6 +341,12 @@ fn entities_keep_to_the_schema() {
         let schema = schema().unwrap();
         cedar_policy::Entities::from_entities(entities, Some(&schema))
             .unwrap_or_else(|e| panic!("{caller:?}: {e}"));
-        request(&question(caller, "app_ro"), &parties, &schema).unwrap();
+        put(&question(caller.clone(), "app_ro"), &parties, &schema);
+        for operation in [Operation::View(&target()), Operation::Reload] {
+            let parties = Parties::of_operation(&caller, &["team".into()], operation).unwrap();
+            let entities: Vec<_> = parties.entities.iter().cloned().collect();
+            cedar_policy::Entities::from_entities(entities, Some(&schema))
+                .unwrap_or_else(|e| panic!("{caller:?} {operation}: {e}"));
+        }
     }
 }

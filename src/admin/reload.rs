@@ -1,0 +1,84 @@
+//! `POST /reload`: what SIGHUP does, with an answer.
+
+use super::Handles;
+use super::answer::{Answer, json, refuse};
+use super::operator::{Operator, not_recorded};
+use crate::access::audit::Decided;
+use crate::access::policy::Operation;
+use crate::platform::task::{aside, within};
+use axum::extract::{ConnectInfo, State};
+use axum::http::StatusCode;
+use serde_json::json;
+use std::net::SocketAddr;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+
+/// How long an operator waits for the outcome.
+const RELOAD_TIMEOUT: Duration = Duration::from_secs(20);
+/// Operators that wait at a time.
+pub const RELOADS_WAITING: usize = 8;
+
+/// What became of a reload, part by part.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Reloaded {
+    pub done: Vec<&'static str>,
+    /// What stays as it was, and why.
+    pub failed: Vec<(&'static str, String)>,
+}
+
+impl Reloaded {
+    pub fn note(&mut self, part: &'static str, outcome: Result<(), String>) {
+        match outcome {
+            Ok(()) => self.done.push(part),
+            Err(why) => self.failed.push((part, why)),
+        }
+    }
+}
+
+/// Where reloads are asked for; whoever receives it reloads and says how it went.
+pub type AskReload = mpsc::Sender<oneshot::Sender<Reloaded>>;
+
+pub async fn reload(State(handles): State<Handles>, ConnectInfo(from): ConnectInfo<SocketAddr>) -> Answer {
+    let operator = Operator::at(from);
+    let decided = aside({
+        let (handles, operator) = (handles.clone(), operator.clone());
+        move || operator.may(&handles, Operation::Reload)
+    });
+    let (decided, denied) = match decided.await {
+        Some(Ok(policies)) => (Decided::Yes(policies), None),
+        Some(Err(denial)) => {
+            let because = denial.to_string();
+            (Decided::No(because.clone()), Some(because))
+        }
+        None => return refuse(StatusCode::INTERNAL_SERVER_ERROR, "policy could not be asked"),
+    };
+    let recorded = handles.shared.audit.reload_asked(&operator.asked(decided)).await;
+    match (denied, recorded) {
+        (Some(denied), _) => refuse(StatusCode::FORBIDDEN, denied),
+        (None, Err(error)) => not_recorded(&error),
+        (None, Ok(())) => ask(&handles).await,
+    }
+}
+
+async fn ask(handles: &Handles) -> Answer {
+    let unavailable = |why: &str| refuse(StatusCode::SERVICE_UNAVAILABLE, why);
+    if handles.shared.shutdown.drain.is_cancelled() {
+        return unavailable("draining");
+    }
+    let (answer, answered) = oneshot::channel();
+    if handles.reload.try_send(answer).is_err() {
+        return unavailable("too many reloads are waiting");
+    }
+    let Some(Ok(Reloaded { done, failed })) = within(RELOAD_TIMEOUT, answered).await else {
+        return unavailable("the outcome is not known yet; see dbproxy's log");
+    };
+    let status = match failed.is_empty() {
+        true => StatusCode::OK,
+        false => StatusCode::INTERNAL_SERVER_ERROR,
+    };
+    let failed: Vec<_> = failed
+        .iter()
+        .map(|(what, why)| json!({"what": what, "why": why}))
+        .collect();
+    json(status, &json!({"reloaded": done, "failed": failed}))
+}
