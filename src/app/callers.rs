@@ -51,6 +51,7 @@ pub fn identity(local: Local, settings: &CallersSetting, means: Means) -> Result
         oidc: None,
         issuers: settings.oidc.iter().map(|(_, issuer)| issuer.clone()).collect(),
         scram: None,
+        mtls: settings.mtls,
     };
     if let Some(http) = http {
         if let Some(aws_iam) = settings.aws_iam.clone() {

@@ -7,20 +7,22 @@ mod watch;
 
 pub use signals::{Signals, Stopped};
 
+use crate::access::audit::Audit;
+use crate::access::audit::sink::{SinkError, Sinks};
 use crate::access::catalog::Catalog;
 use crate::access::credential::Credentials;
 use crate::access::credential::budget::LoginBudgets;
 use crate::access::identity::lockout::Lockout;
 use crate::access::identity::{Local, ScramUsers};
 use crate::admin::{Admin, Handles};
-use crate::config::{PeersSetting, Settings};
+use crate::config::{AuditSetting, PeersSetting, Settings};
 use crate::domain::reason::CloseReason;
 use crate::error::Chain;
 use crate::platform::aws::Sdk;
 use crate::platform::clock::Clock;
 use crate::platform::process::{forbid_core_dumps, own_uid, raise_file_limit};
 use crate::platform::task::workers::Workers;
-use crate::platform::task::{Background, Shutdown, within};
+use crate::platform::task::{Background, Shutdown, aside, within};
 use crate::platform::telemetry::metrics::Metrics;
 use crate::platform::tls::TlsError;
 use crate::platform::tls::server::ServerIdentity;
@@ -58,6 +60,8 @@ pub enum StartError {
     ClientTls(#[source] TlsError),
     #[error("`peers` cannot be used")]
     Peers(#[from] PeersError),
+    #[error("`audit` cannot be used")]
+    Audit(#[source] SinkError),
     #[error("callers could not prove who they are")]
     Callers(#[from] callers::CallersError),
     #[error(transparent)]
@@ -111,6 +115,7 @@ impl App {
         uids.push(own_uid());
         let clock = Clock::system();
         let login_failures = settings.callers.login_failures;
+        let audit = open_audit(&settings.audit, &clock)?;
         let identity_of_callers = callers::identity(
             Local { uids },
             &settings.callers,
@@ -124,6 +129,7 @@ impl App {
         let policy = settings.policy.policy.clone();
         let shared = Arc::new(Shared {
             config: settings.session,
+            audit: Arc::new(audit),
             identity: identity_of_callers,
             lockout: Lockout::new(login_failures),
             policy: policy.clone(),
@@ -286,8 +292,18 @@ impl App {
         }
         // Cancels that came during the drain.
         let _ = within(LAST_MOMENT, self.shutdown.released()).await;
+        let audit = self.gate.shared.audit.clone();
+        aside(move || audit.flush()).await;
         tracing::info!(all_drained = drained, "stopped");
     }
+}
+
+fn open_audit(settings: &AuditSetting, clock: &Clock) -> Result<Audit, StartError> {
+    if settings.sinks.is_empty() && !settings.required {
+        return Ok(Audit::new(None, clock.clone()));
+    }
+    let sinks = Sinks::open_at(&settings.sinks, settings.required, clock).map_err(StartError::Audit)?;
+    Ok(Audit::new(Some(sinks), clock.clone()))
 }
 
 /// The other replicas, and where this one listens for them.

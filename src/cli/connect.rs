@@ -8,7 +8,7 @@ use super::token::one_target;
 use super::{output, runtime};
 use crate::access::identity::Authenticator;
 use crate::app::App;
-use crate::config::{ListenerSetting, Settings};
+use crate::config::{AuditSetting, ListenerSetting, Settings};
 use crate::domain::name::{DatabaseName, DbUser};
 use crate::domain::target::Target;
 use crate::platform::telemetry::logs;
@@ -64,6 +64,7 @@ fn make_private(settings: &mut Settings, dir: &Path) {
     settings.log.audit = false;
     settings.admin = None;
     settings.peers = None;
+    settings.audit = AuditSetting::default();
     settings.client_tls = None;
     settings.client_tls_required = false;
     settings.listeners = settings

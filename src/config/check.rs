@@ -1,5 +1,6 @@
 //! Settings as meant: the whole configuration judged at once.
 
+mod audit;
 mod callers;
 mod choose;
 mod general;
@@ -7,6 +8,7 @@ mod listeners;
 mod peers;
 mod policy;
 
+pub use audit::AuditSetting;
 pub use callers::CallersSetting;
 pub use general::admin_address;
 pub use peers::PeersSetting;
@@ -15,7 +17,7 @@ pub use policy::PolicySetting;
 use super::section::{Problems, Section};
 use super::source::Environment;
 use super::target::{AdHoc, Defaults};
-use crate::access::identity::Authenticator;
+use crate::access::identity::{Authenticator, mtls};
 use crate::domain::name::TargetName;
 use crate::domain::target::Target;
 use crate::platform::telemetry::logs;
@@ -37,6 +39,7 @@ pub struct Settings {
     pub targets: Vec<Target>,
     pub policy: PolicySetting,
     pub callers: CallersSetting,
+    pub audit: AuditSetting,
     pub peers: Option<PeersSetting>,
     pub admin: Option<SocketAddr>,
     pub client_tls: Option<server::Config>,
@@ -88,10 +91,12 @@ pub fn check(
     let balancers = listeners::read_balancers(&mut root).unwrap_or_default();
     let authenticators =
         callers::read_authenticators(&mut root).unwrap_or_else(|| vec![Authenticator::Local]);
-    let callers = CallersSetting::read(&mut root);
+    let mut callers = CallersSetting::read(&mut root);
+    let audit = AuditSetting::read(&mut root);
     let defaults = Defaults::read(&mut root, environment);
     let configured = choose::read_targets(&mut root, &defaults, environment);
     let general = General::read(&mut root);
+    callers.mtls = general.client_name.map(|name| mtls::Settings { name });
     let policy = policy::read_policy(&mut root);
     let peers = peers::read(&mut root);
     root.finish();
@@ -129,6 +134,7 @@ pub fn check(
         targets: chosen.into_iter().map(|chosen| chosen.target).collect(),
         policy,
         callers,
+        audit,
         peers,
         admin: general.admin,
         client_tls: general.client_tls,

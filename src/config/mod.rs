@@ -10,6 +10,7 @@ pub mod target;
 pub mod values;
 
 pub use check::{
-    CallersSetting, ListenerSetting, PeersSetting, PolicySetting, Settings, admin_address, check,
+    AuditSetting, CallersSetting, ListenerSetting, PeersSetting, PolicySetting, Settings, admin_address,
+    check,
 };
 pub use section::Problems;

@@ -93,7 +93,7 @@ pub const TOP: &[Key] = &[
     key(
         "authenticators",
         "[\"local\"]",
-        "How callers may prove who they are, the first that fits decides: `local` (loopback and unix sockets), `aws-iam`, `oidc`, `oauthbearer` (the tokens of `oidc`, as libpq 18 sends them), `scram`. A listener beyond loopback needs others than `local`, policies and `[client_tls]`.",
+        "How callers may prove who they are, the first that fits decides: `local` (loopback and unix sockets), `aws-iam`, `oidc`, `oauthbearer` (the tokens of `oidc`, as libpq 18 sends them), `mtls`, `scram`. A listener beyond loopback needs others than `local`, policies and `[client_tls]`.",
     ),
     key(
         "login_failures_per_minute",
@@ -112,6 +112,11 @@ pub const TOP: &[Key] = &[
         "PEM file of authorities to trust for `jwks_uri`, issuers and STS, beside the machine's own.",
     ),
     key("scram", "none", "A table: callers with a password of their own."),
+    key(
+        "audit",
+        "none",
+        "A table: where the JSON lines go that say who was on what, when. The log has them in short in any case.",
+    ),
     key("client_tls", "none", "A table: TLS towards clients."),
     key(
         "peers",
@@ -145,6 +150,21 @@ pub const CLIENT_TLS: &[Key] = &[
         "PEM file with the private key. Read again on SIGHUP.",
     ),
     key("required", "false", "Refuse clients that do not use TLS."),
+    key(
+        "client_ca_file",
+        "none",
+        "PEM file of the authorities whose client certificates prove callers (`mtls`). Clients without one are still let into TLS. Read again on SIGHUP.",
+    ),
+    key(
+        "client_crl_files",
+        "none",
+        "Files with revocation lists of those authorities. One that has expired refuses all certificates of its issuer. Read again on SIGHUP.",
+    ),
+    key(
+        "client_name",
+        "first",
+        "The name of a certificate that is the caller's: `uri`, `email`, `dns` (alternative names), `cn`, or `first`: the first of them that there is. Several of that kind: refused.",
+    ),
 ];
 
 /// Keys of `[aws_iam]`.
@@ -213,6 +233,33 @@ pub const SCRAM: &[Key] = &[key(
     "required",
     "One caller a line: `\"name\" \"SCRAM-SHA-256$…\"`, verifiers as PostgreSQL keeps them. Read again on SIGHUP.",
 )];
+
+/// Keys of `[audit]`.
+pub const AUDIT: &[Key] = &[
+    key("stdout", "false", "Write the lines to stdout."),
+    key(
+        "file",
+        "none",
+        "Append them to this file, which only its owner may read.",
+    ),
+    key(
+        "rotate_megabytes",
+        "100",
+        "At this size the file becomes `<file>.1`, and older ones move on. 0 leaves that to others (logrotate).",
+    ),
+    key("keep", "10", "How many old files stay, 1 to 100."),
+    key(
+        "syslog",
+        "none",
+        "Send them to syslog (RFC 5424): `unix:/dev/log`, `udp:host:514` or `tcp:host:601`.",
+    ),
+    key("syslog_facility", "10", "Its number; 10 is authpriv."),
+    key(
+        "required",
+        "false",
+        "No session begins before its line is written; while that fails clients read 57P03.",
+    ),
+];
 
 /// Keys of `[policy]`.
 pub const POLICY: &[Key] = &[key(
@@ -431,12 +478,13 @@ pub const ASSUME_ROLE: &[Key] = &[
 /// A table of the configuration: its title, a sentence if the keys do not say all, its keys.
 type Described = (&'static str, &'static str, &'static [Key]);
 
-const SECTIONS: [Described; 11] = [
+const SECTIONS: [Described; 12] = [
     ("Top of the file", "", TOP),
     ("`[client_tls]`", "", CLIENT_TLS),
     ("`[aws_iam]`", "", AWS_IAM),
     ("`[oidc.<name>]`", "", OIDC),
     ("`[scram]`", "", SCRAM),
+    ("`[audit]`", "", AUDIT),
     ("`[policy]`", "", POLICY),
     ("`[peers]`", "", PEERS),
     (

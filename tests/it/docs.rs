@@ -99,7 +99,8 @@ fn the_reference_names_every_key() {
     .filter_map(|rest| rest.split('"').next())
     .collect();
     use dbproxy::config::reference::{
-        ASSUME_ROLE, AWS_IAM, CLIENT_TLS, CREDENTIAL, DEFAULTS, OIDC, PEERS, POLICY, SCRAM, TARGET, TOP,
+        ASSUME_ROLE, AUDIT, AWS_IAM, CLIENT_TLS, CREDENTIAL, DEFAULTS, OIDC, PEERS, POLICY, SCRAM, TARGET,
+        TOP,
     };
     let sections = [
         TOP,
@@ -107,6 +108,7 @@ fn the_reference_names_every_key() {
         AWS_IAM,
         OIDC,
         SCRAM,
+        AUDIT,
         POLICY,
         PEERS,
         DEFAULTS,

@@ -11,6 +11,7 @@ use crate::watch::policies;
 use std::io::Read;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 const AUDIENCE: &str = "orders-broker";
 /// What proofs begin with: nothing that is logged or told may hold it.
@@ -26,9 +27,12 @@ fn broker(sandbox: &Sandbox) -> Proxy {
             sandbox.text(&format!("/aws/{CALLER}/arn"))
         )
     };
+    // Tests run beside each other.
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    let name = format!("via{}", NUMBER.fetch_add(1, Ordering::Relaxed));
     let dir = policies(
         sandbox,
-        "via",
+        &name,
         &(permit("reads", "app_ro") + &permit("looks", "sandbox_admin")),
     );
     let config = format!(

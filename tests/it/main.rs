@@ -14,6 +14,7 @@
 
 mod support;
 
+mod audit;
 mod bad_servers;
 mod balancer;
 mod bulk;

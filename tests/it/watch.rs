@@ -9,7 +9,9 @@ const READ_ONLY: &str =
     r#"@id("read-only") permit (principal is LocalUser, action, resource == DbUser::"orders/app_ro");"#;
 
 pub fn policies(sandbox: &Sandbox, name: &str, text: &str) -> PathBuf {
-    let dir = sandbox.dir.join(format!("policies-{name}-{}", std::process::id()));
+    let dir = sandbox
+        .dir
+        .join(format!("policies-{name}-{}", std::process::id()));
     std::fs::create_dir_all(&dir).unwrap();
     write(&dir, text);
     dir
@@ -23,7 +25,10 @@ fn write(dir: &Path, text: &str) {
 }
 
 fn proxy(sandbox: &Sandbox, dir: &Path, general: &str) -> Proxy {
-    let target = sandbox.target("orders", "db_users = [\"app_ro\", \"app_rw\"]\ndatabases = [\"app\"]");
+    let target = sandbox.target(
+        "orders",
+        "db_users = [\"app_ro\", \"app_rw\"]\ndatabases = [\"app\"]",
+    );
     Proxy::start(
         sandbox,
         &format!("{general}{target}[policy]\ndir = \"{}\"\n", dir.display()),
@@ -92,7 +97,11 @@ fn a_set_with_a_mistake_never_replaces_a_good_one() {
 #[test]
 fn dbproxy_does_not_start_with_a_broken_set() {
     let (sandbox, _turn) = Sandbox::shared();
-    let dir = policies(sandbox, "start", "@id(\"a\") permit (principal, action, resource) when { context.no };");
+    let dir = policies(
+        sandbox,
+        "start",
+        "@id(\"a\") permit (principal, action, resource) when { context.no };",
+    );
     let target = sandbox.target("orders", "db_users = [\"app_ro\"]");
     let config = format!("{target}[policy]\ndir = \"{}\"\n", dir.display());
     let path = crate::support::proxy::config_file(sandbox, &config);
@@ -109,7 +118,11 @@ fn dbproxy_does_not_start_with_a_broken_set() {
 #[test]
 fn a_session_ends_when_its_permitted_time_is_over() {
     let (sandbox, _turn) = Sandbox::shared();
-    let dir = policies(sandbox, "time", &BOTH.replace("permit (", "@max_session(\"2s\") permit ("));
+    let dir = policies(
+        sandbox,
+        "time",
+        &BOTH.replace("permit (", "@max_session(\"2s\") permit ("),
+    );
     let proxy = proxy(sandbox, &dir, "session_grace = \"1s\"\n");
     let (mut idle, _) = Raw::log_in(proxy.port(), "app_ro");
     let (mut stubborn, _) = Raw::log_in(proxy.port(), "app_rw");

@@ -2,6 +2,7 @@
 
 use super::Local;
 use super::aws_iam::{self, AwsIam, AwsIamError, PrincipalKind, permission_set};
+use super::mtls::{self, CertificateError};
 use super::oidc::{Oidc, OidcError, looks_like_jwt};
 use super::scram::{Verifiers, VerifiersError};
 use crate::domain::caller::{Caller, Principal, ProofKind};
@@ -78,6 +79,8 @@ pub enum ProofError {
     Oidc(#[source] OidcError),
     #[error("the subject of the token is no IAM principal")]
     AwsSubject,
+    #[error("the client's certificate names nobody")]
+    Certificate(#[source] CertificateError),
     #[error("the password exchange failed")]
     Scram(#[source] ScramError),
     #[error("the client's messages are malformed: {0}")]
@@ -181,9 +184,20 @@ pub struct Identity {
     pub oidc: Option<Oidc>,
     pub issuers: Vec<IssuerSettings>,
     pub scram: Option<ScramUsers>,
+    pub mtls: Option<mtls::Settings>,
 }
 
 impl Identity {
+    /// The certificate that a client has presented, which the handshake has verified.
+    pub fn by_certificate(&self, certificate_der: &[u8]) -> Result<Caller, ProofError> {
+        let settings = self.mtls.ok_or(ProofError::Nothing)?;
+        let proof = settings.prove(certificate_der).map_err(ProofError::Certificate)?;
+        let principal = Principal::Certificate { name: proof.name };
+        let mut caller = Caller::new(principal, ProofKind::Mtls);
+        caller.expires = Some(proof.expires);
+        Ok(caller)
+    }
+
     /// A proof that came as a password: each kind is told by its beginning.
     pub async fn by_password(
         &self,

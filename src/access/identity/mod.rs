@@ -2,13 +2,14 @@
 //!
 //! - [`Local`]: loopback and unix sockets
 //! - [`aws_iam`]: a presigned `GetCallerIdentity`; [`oidc`]: a JWT, of AWS's own issuer too; both as the password
-//! - [`scram`]: a file of verifiers
+//! - [`mtls`]: a client certificate; [`scram`]: a file of verifiers
 //! - [`evidence`]: which evidence each accepts, and whom it proves
 //! - [`lockout`]: sources that guess
 
 pub mod aws_iam;
 pub mod evidence;
 pub mod lockout;
+pub mod mtls;
 pub mod oidc;
 pub mod scram;
 

@@ -2,7 +2,7 @@
 
 use super::ListenerSetting;
 use crate::access::identity::scram::Verifiers;
-use crate::access::identity::{Authenticator, IssuerSettings, aws_iam, oidc};
+use crate::access::identity::{Authenticator, IssuerSettings, aws_iam, mtls, oidc};
 use crate::config::reference;
 use crate::config::section::{Problems, Section};
 use crate::config::values::duration;
@@ -19,6 +19,8 @@ pub struct CallersSetting {
     /// Authorities to trust for issuers and STS, beside the machine's own.
     pub http_ca_file: Option<PathBuf>,
     pub scram_file: Option<PathBuf>,
+    /// Which name of a client certificate counts; `[client_tls]` says whose certificates are accepted.
+    pub mtls: Option<mtls::Settings>,
     /// Failures in a minute that lock a source for one; 0: never.
     pub login_failures: u32,
 }
@@ -36,6 +38,7 @@ impl CallersSetting {
             oidc: read_oidc(root),
             http_ca_file: root.string("http_ca_file").map(PathBuf::from),
             scram_file: read_scram(root),
+            mtls: None,
             login_failures: u32::try_from(login_failures).unwrap_or_default(),
         }
     }
@@ -45,7 +48,7 @@ impl CallersSetting {
             Authenticator::Local => true,
             Authenticator::AwsIam => self.aws_iam.is_some(),
             Authenticator::Oidc | Authenticator::OauthBearer => !self.oidc.is_empty(),
-            Authenticator::Mtls => false,
+            Authenticator::Mtls => self.mtls.is_some(),
             Authenticator::Scram => self.scram_file.is_some(),
         }
     }

@@ -15,6 +15,9 @@ use crate::error::{ClientFacing, Refusal, SqlState};
 use crate::platform::task::aside;
 use std::sync::Arc;
 
+/// How much of an application's name is recorded.
+const RECORDED_CHARACTERS_MAX: usize = 256;
+
 /// Policy said yes.
 #[derive(Debug)]
 pub struct Permitted {
@@ -34,6 +37,7 @@ pub async fn authorize(shared: &Shared, identified: Identified) -> Result<Permit
             ));
         }
     };
+    started.record.asked_with(context(&question));
     let decision = choose(&shared.policy, question).await;
     shared.metrics.decided(decision.is_ok());
     match decision {
@@ -61,6 +65,17 @@ pub async fn authorize(shared: &Shared, identified: Identified) -> Result<Permit
             ))
         }
     }
+}
+
+/// For the record: what policy can judge by, beside who and what.
+fn context(question: &Question) -> serde_json::Value {
+    let around = &question.around;
+    serde_json::json!({
+        "action": question.action.as_str(),
+        "application": around.application.chars().take(RECORDED_CHARACTERS_MAX).collect::<String>(),
+        "tls": around.tls,
+        "mfa": question.caller.mfa,
+    })
 }
 
 /// A set of policies may take a millisecond, which the relays of this thread do not have.

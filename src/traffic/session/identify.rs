@@ -76,6 +76,10 @@ async fn prove(shared: &Shared, started: &mut Started, deadline: Instant) -> Res
             Err(_) => {}
         }
     }
+    let certificate = started.client.stream().peer_certificate();
+    if let Some(certificate) = certificate.filter(|_| authenticators.contains(&Authenticator::Mtls)) {
+        return Ok(shared.identity.by_certificate(certificate)?);
+    }
     let asks = |one: &Authenticator| !matches!(one, Authenticator::Local | Authenticator::Mtls);
     if !authenticators.iter().any(asks) {
         return Err(failure);

@@ -18,7 +18,7 @@ pub mod serve;
 pub mod sources;
 pub mod startup;
 
-use crate::access::audit::Origin;
+use crate::access::audit::{Audit, Origin};
 use crate::access::credential::Credentials;
 use crate::access::credential::budget::LoginBudgets;
 use crate::access::identity::lockout::Lockout;
@@ -55,6 +55,7 @@ pub struct Config {
 #[derive(Debug)]
 pub struct Shared {
     pub config: Config,
+    pub audit: Arc<Audit>,
     pub identity: Identity,
     pub lockout: Lockout,
     pub policy: Arc<Policy>,

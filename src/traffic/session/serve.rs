@@ -2,10 +2,11 @@
 
 use super::Shared;
 use super::connect::{Connected, StartedRest};
-use super::refuse::say_and_close;
+use super::refuse::{Refused, say_and_close};
 use super::registry::{Facts, Listed, is_still_permitted};
 use super::startup::shutting_down;
-use crate::access::audit::Volume;
+use crate::access::audit::sink::SinkError;
+use crate::access::audit::{Legs, Volume};
 use crate::access::policy::Permit;
 use crate::domain::cancel_key::CancelKey;
 use crate::domain::reason::CloseReason;
@@ -13,7 +14,7 @@ use crate::domain::session_id::SessionId;
 use crate::error::{Chain, Refusal, SqlState};
 use crate::platform::task::aside;
 use crate::platform::telemetry::metrics::{CancelOutcome, Direction};
-use crate::platform::tls::stream::ClientStream;
+use crate::platform::tls::stream::{ClientStream, version_name};
 use crate::platform::wire::error::encode_refusal;
 use crate::platform::wire::greeting::encode_backend_key;
 use crate::traffic::relay::{Ending, Leftovers, Relay, Wish};
@@ -25,7 +26,7 @@ use socket2::SockRef;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 /// A Terminate message: the server ends without waiting for more.
 const TERMINATE: [u8; 5] = [b'X', 0, 0, 0, 4];
@@ -78,7 +79,17 @@ pub async fn serve(shared: &Shared, connected: Connected) -> CloseReason {
     });
     ask_again(shared, &listed, &permit).await;
     let _open = shared.metrics.session_open();
-    record.connected(pid, began.elapsed());
+    record.legs(Legs {
+        client: client.tls_version(),
+        server: version_name(server.get_ref().1),
+    });
+    if let Err(error) = record.connected(pid, began.elapsed()).await {
+        let refusal = audit_unavailable(&error);
+        let reason = refusal.reason;
+        say_goodbye(server, true).await;
+        Refused::told(client, record, refusal).tell(Instant::now()).await;
+        return reason;
+    }
     let leftovers = Leftovers {
         from_client,
         from_server,
@@ -104,7 +115,7 @@ pub async fn serve(shared: &Shared, connected: Connected) -> CloseReason {
     // Boxed: room for the goodbyes is not carried through the session's life.
     let words = last_words(&ending, record.session());
     // Before the goodbyes: they may last longer than the process.
-    record.closed(ending.reason, volume);
+    record.closed(ending.reason, volume).await;
     Box::pin(part(shared, &ending, (client, words), (server, route.as_deref()))).await;
     ending.reason
 }
@@ -222,6 +233,17 @@ fn permit_ended(reason: CloseReason) -> Refusal {
         format!("terminating connection {why}"),
     )
     .hint(hint)
+}
+
+/// Nothing was relayed yet.
+fn audit_unavailable(error: &SinkError) -> Refusal {
+    tracing::error!(error = %Chain(error), "no session without its audit line");
+    Refusal::new(
+        CloseReason::AuditUnavailable,
+        SqlState::CANNOT_CONNECT_NOW,
+        "the record of this session could not be written, and none may begin without",
+    )
+    .hint("Whoever runs dbproxy finds in its log which audit sink fails.")
 }
 
 fn server_gone() -> Refusal {

@@ -94,7 +94,7 @@ pub async fn open(shared: &Shared, accepted: Accepted, deadline: Instant) -> Res
         .map_err(|fault| fault.refused(&origin))?;
     match opening {
         Opening::Startup(startup) => {
-            let mut record = Record::open(&origin, stream.is_tls());
+            let mut record = Record::open(shared.audit.clone(), &origin, stream.is_tls());
             let user = startup.parameter("user").unwrap_or_default();
             record.asked_for(user, startup.parameter("database").unwrap_or(user));
             record.begins_as(role_of(&startup).as_deref());
