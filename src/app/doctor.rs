@@ -4,6 +4,7 @@ use crate::access::credential::Credentials;
 use crate::access::policy::Permit;
 use crate::config::Settings;
 use crate::domain::credential::Credential;
+use crate::domain::target::CredentialKind;
 use crate::error::{ClientFacing, Refusal};
 use crate::platform::task::Background;
 use crate::platform::telemetry::metrics::Metrics;
@@ -14,7 +15,9 @@ use crate::platform::wire::greeting::tag;
 use crate::platform::wire::startup::StartupMessage;
 use crate::traffic::upstream::dial::Link as Connection;
 use crate::traffic::upstream::login::log_in;
-use crate::traffic::upstream::refusal::{Circumstances, Signer, is_token_refused, login_refusal};
+use crate::traffic::upstream::refusal::{
+    Circumstances, Signer, dial_refusal, is_token_refused, login_refusal,
+};
 use crate::traffic::upstream::{Connector, DialError, Login, LoginError};
 use bytes::BytesMut;
 use tokio::io::AsyncWriteExt;
@@ -90,11 +93,12 @@ impl<'a> Doctor<'a> {
         let kind = target.credential_for(self.permit.db_user());
         let (uses_aws, uses_role) = (kind.uses_aws(), kind.as_str() == "iam+assume_role");
         if uses_aws {
-            match self.credentials.default_identity(&target.region).await {
+            let region = self.credentials.region_of(self.permit);
+            match self.credentials.default_identity(&region).await {
                 Ok(principal) => self.note("AWS credentials", Finding::Good(principal)),
                 Err(error) => {
                     self.broken("AWS credentials", error.refusal());
-                    self.note("token", Finding::NotReached("no AWS credentials"));
+                    self.note(what_is_shown(kind), Finding::NotReached("no AWS credentials"));
                     return None;
                 }
             }
@@ -109,22 +113,17 @@ impl<'a> Doctor<'a> {
                 }
             }
         }
-        let name = if kind.as_str().starts_with("iam") {
-            "token"
-        } else {
-            "password"
-        };
+        let name = what_is_shown(kind);
         match self.credentials.obtain(self.permit).await {
             Ok((Credential::Passthrough, _)) => {
                 self.note(name, Finding::NotReached("passthrough: the client brings it"));
                 None
             }
             Ok((credential, _)) => {
-                let signed = format!("for {} in {}", target.token, target.region);
-                let what = if name == "token" {
-                    signed
-                } else {
-                    kind.as_str().to_owned()
+                let what = match kind {
+                    CredentialKind::Iam { .. } => format!("for {} in {}", target.token, target.region),
+                    CredentialKind::Broker(broker) => format!("for the broker \"{}\"", broker.audience),
+                    _ => kind.as_str().to_owned(),
                 };
                 self.note(name, Finding::Good(what));
                 Some(credential)
@@ -154,7 +153,7 @@ impl<'a> Doctor<'a> {
         ];
         for (at, (name, good)) in ["DNS", "TCP", "TLS"].into_iter().zip(good).enumerate() {
             match &dialled {
-                Err(error) if at == broken => self.broken(name, error.refusal()),
+                Err(error) if at == broken => self.broken(name, dial_refusal(error, target)),
                 _ if at < broken => self.note(name, Finding::Good(good)),
                 _ => self.note(name, Finding::NotReached("a link before it is broken")),
             }
@@ -170,7 +169,12 @@ impl<'a> Doctor<'a> {
                     "login",
                     Finding::Good(format!("as {user} on {}", self.permit.database())),
                 );
-                let member = is_member_of_rds_iam(login).await;
+                let member = match credential {
+                    Credential::Proof(_) => {
+                        Finding::NotReached("the broker's affair: it logs in at the database")
+                    }
+                    _ => is_member_of_rds_iam(login).await,
+                };
                 self.note("rds_iam", member);
             }
             Err(error) => {
@@ -210,6 +214,14 @@ impl<'a> Doctor<'a> {
             Ok(principal) => Signer::Known(principal),
             Err(error) => Signer::Faulty(error),
         }
+    }
+}
+
+fn what_is_shown(kind: &CredentialKind) -> &'static str {
+    match kind {
+        CredentialKind::Iam { .. } => "token",
+        CredentialKind::Broker(_) => "proof",
+        _ => "password",
     }
 }
 

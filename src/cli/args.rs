@@ -1,6 +1,6 @@
 //! Flags as typed. Every flag of `serve` can also be set as `DBPROXY_<FLAG>`.
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use std::path::PathBuf;
 
@@ -30,10 +30,11 @@ pub struct Common {
     /// Configuration file [default: ./dbproxy.toml, ~/.config/dbproxy/config.toml, /etc/dbproxy/config.toml]
     #[arg(long, value_name = "FILE", env = "DBPROXY_CONFIG")]
     pub config: Option<PathBuf>,
-    /// AWS region of an endpoint whose name does not say it
+    /// AWS region of an endpoint whose name does not say it, or whose STS vouches to a broker
     #[arg(long, env = "DBPROXY_REGION")]
     pub region: Option<String>,
-    /// Authorities to trust for an endpoint given as TARGET, instead of the shipped RDS roots
+    /// Authorities to trust for an endpoint given as TARGET, instead of the shipped RDS roots (or for a
+    /// broker, instead of this machine's own)
     #[arg(long, value_name = "FILE", env = "DBPROXY_CA_FILE")]
     pub ca_file: Option<PathBuf>,
 }
@@ -54,6 +55,13 @@ pub struct Serve {
     /// repeatable
     #[arg(long, value_name = "USER", env = "DBPROXY_DB_USER", value_delimiter = ',')]
     pub db_user: Vec<String>,
+    /// Another dbproxy in front of the databases, as host[:port]: clients of this one log in there as whoever
+    /// the AWS credentials of this machine are
+    #[arg(long, value_name = "BROKER", env = "DBPROXY_VIA")]
+    pub via: Option<String>,
+    /// The name of the broker of --via [default: its host]
+    #[arg(long, value_name = "NAME", env = "DBPROXY_AUDIENCE")]
+    pub audience: Option<String>,
     /// Client connections at a time
     #[arg(long, value_name = "N", env = "DBPROXY_MAX_CLIENTS")]
     pub max_clients: Option<i64>,
@@ -87,6 +95,8 @@ pub struct Serve {
 pub enum Command {
     /// Print an auth token for a database user
     Token(Token),
+    /// Print a proof of who you are, as the password for another dbproxy
+    Login(Login),
     /// Walk the chain to a database link by link; say which one breaks and what mends it
     Doctor(Doctor),
     /// List the databases and the database users you may be on each
@@ -128,6 +138,39 @@ pub struct Token {
     #[arg(long, value_name = "USER")]
     pub db_user: String,
     /// `json` adds the expiry
+    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    pub output: Format,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "A proof of an AWS identity is good for 60 seconds and one connection:\n\n  \
+    export PGPASSWORD=$(dbproxy login --audience orders-broker)\n  \
+    psql 'host=broker.example sslmode=verify-full user=app_ro'"
+)]
+#[command(group = ArgGroup::new("whom").required(true).multiple(true)
+    .args(["audience", "broker", "token_file", "token_command"]))]
+pub struct Login {
+    /// The name of the broker, for which the proof is made
+    #[arg(long, value_name = "NAME", conflicts_with = "broker")]
+    pub audience: Option<String>,
+    /// A target of the configuration with a `broker` credential, which says what to show; any other name is the
+    /// broker's own, as with --audience
+    #[arg(long, value_name = "NAME")]
+    pub broker: Option<String>,
+    /// AWS region whose STS vouches for the proof [default: that of AWS_REGION or the profile]
+    #[arg(long, env = "DBPROXY_REGION")]
+    pub region: Option<String>,
+    /// Print the token (a JWT) in the first line of this file, instead of a proof of the AWS identity
+    #[arg(long, value_name = "FILE", conflicts_with = "token_command")]
+    pub token_file: Option<PathBuf>,
+    /// Print the token that this command prints; it and its arguments come last
+    #[arg(long, value_name = "COMMAND", num_args = 1.., allow_hyphen_values = true)]
+    pub token_command: Vec<String>,
+    /// Configuration file [default: ./dbproxy.toml, ~/.config/dbproxy/config.toml, /etc/dbproxy/config.toml]
+    #[arg(long, value_name = "FILE", env = "DBPROXY_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// `json` adds the expiry and what kind of principal is proven
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
     pub output: Format,
 }

@@ -7,6 +7,7 @@ mod connect;
 mod doctor;
 pub mod exit;
 mod lifecycle;
+mod login;
 mod ls;
 mod output;
 mod serve;
@@ -29,6 +30,7 @@ pub fn main() -> ExitCode {
     let outcome = match arguments.command {
         None => serve::run(arguments.serve),
         Some(Command::Token(token)) => token::run(&token),
+        Some(Command::Login(login)) => login::run(&login),
         Some(Command::Doctor(doctor)) => doctor::run(&doctor),
         Some(Command::Ls(ls)) => ls::run(&ls),
         Some(Command::Connect(connect)) => connect::run(&connect),

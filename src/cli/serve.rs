@@ -65,6 +65,8 @@ fn command_line(flags: Serve) -> CommandLine {
             db_users: flags.db_user,
             region: flags.common.region,
             ca_file: flags.common.ca_file,
+            via: flags.via,
+            audience: flags.audience,
         },
     }
 }

@@ -29,12 +29,21 @@ pub fn run(flags: &Token) -> Result<ExitCode, Failure> {
         credentials.obtain(&permit).await
     })?;
     let Credential::AuthToken(token) = credential else {
-        let kind = permit.target().credential_for(permit.db_user()).as_str();
+        let target = permit.target();
+        let kind = target.credential_for(permit.db_user());
         let message = format!(
-            "db user \"{}\" does not log in with a token but with `{kind}`",
-            permit.db_user()
+            "db user \"{}\" does not log in with a token but with `{}`",
+            permit.db_user(),
+            kind.as_str()
         );
-        return Err(Failure::text(1, message));
+        let mut failure = Failure::text(1, message);
+        failure.hint = kind.broker().map(|_| {
+            format!(
+                "For a broker there are proofs: dbproxy login --broker {}",
+                target.name
+            )
+        });
+        return Err(failure);
     };
     let text = String::from_utf8_lossy(token.secret.expose());
     match flags.output {

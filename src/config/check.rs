@@ -109,8 +109,8 @@ pub fn check(
     }
     .choose(configured, &command_line.targets);
     if chosen.is_empty() && problems.borrow().is_empty() {
-        let none =
-            "none given: name a target or an RDS endpoint on the command line, or configure [targets.<name>]";
+        let none = "none given: name a target or an RDS endpoint on the command line, or a broker (`--via`), or configure \
+             [targets.<name>]";
         problems.borrow_mut().add("targets", none);
     }
     let common = listeners::Common {

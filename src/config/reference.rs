@@ -312,7 +312,7 @@ pub const TARGET: &[Key] = &[
     key(
         "endpoint",
         "required",
-        "The RDS endpoint name, with or without `:port`. Unless the next keys say otherwise it is dialled, must be in the server's certificate, and is what tokens are signed for.",
+        "The RDS endpoint name (of a broker: its host), with or without `:port`. Unless the next keys say otherwise it is dialled, must be in the server's certificate, and is what tokens are signed for.",
     ),
     key("port", "5432", "The database's port."),
     key(
@@ -331,7 +331,11 @@ pub const TARGET: &[Key] = &[
         "The host that tokens are signed for; RDS accepts only its own names, never a CNAME.",
     ),
     key("token_port", "the port", "The port that tokens are signed for."),
-    key("region", "from the name", "AWS region of the database."),
+    key(
+        "region",
+        "from the name",
+        "AWS region of the database. Of a broker: whose STS vouches for proofs; otherwise that of AWS_REGION or the profile.",
+    ),
     key(
         "resource_id",
         "none",
@@ -345,12 +349,12 @@ pub const TARGET: &[Key] = &[
     key(
         "ca_file",
         "shipped",
-        "PEM file of the authorities to trust instead of the shipped RDS (for RDS Proxy: Amazon) roots. Read at start.",
+        "PEM file of the authorities to trust instead of the shipped RDS (for RDS Proxy: Amazon; for a broker: this machine's own) roots. Read at start.",
     ),
     key(
         "db_users",
         "none",
-        "Database users that callers may be; `[\"*\"]` means any.",
+        "Database users that callers may be; `[\"*\"]` means any, and is the default of a broker, which decides itself.",
     ),
     key(
         "db_roles",
@@ -402,7 +406,7 @@ pub const CREDENTIAL: &[Key] = &[
     key(
         "kind",
         "iam",
-        "`iam` (an auth token), `password_file`, `password_env`, `secret` (AWS Secrets Manager) or `passthrough` (the server's own exchange is relayed to the client).",
+        "`iam` (an auth token), `password_file`, `password_env`, `secret` (AWS Secrets Manager), `passthrough` (the server's own exchange is relayed to the client) or `broker` (the server is another dbproxy, which is shown who logs in).",
     ),
     key(
         "assume_role",
@@ -412,7 +416,7 @@ pub const CREDENTIAL: &[Key] = &[
     key(
         "file",
         "required",
-        "For `password_file`: the file whose first line is the password; read at every login.",
+        "For `password_file`: the file whose first line is the password; for `broker` with `token_file`: the token (a JWT). Read at every login.",
     ),
     key(
         "variable",
@@ -423,6 +427,16 @@ pub const CREDENTIAL: &[Key] = &[
         "secret_id",
         "required",
         "For `secret`: name or ARN; the field `password` of a JSON object, or the whole text. Read again after five minutes and after a refused login.",
+    ),
+    key(
+        "audience",
+        "the endpoint",
+        "For `broker`: its name, `audience` of its `[aws_iam]`; a proof for one broker opens no other.",
+    ),
+    key(
+        "proof",
+        "aws-iam",
+        "For `broker`: `aws-iam` (a proof of the identity of the default AWS credentials, made anew for every login) or `token_file`.",
     ),
 ];
 

@@ -7,7 +7,7 @@ mod names;
 mod server;
 mod who;
 
-pub use ad_hoc::{AdHoc, free_name, read_ad_hoc};
+pub use ad_hoc::{AdHoc, free_name, read_ad_hoc, read_via};
 pub use defaults::Defaults;
 
 use super::section::Section;
@@ -42,6 +42,11 @@ pub fn read(
             "holds a `/`, which policies put between target and db user",
         );
     }
+    let is_broker = credential::is_broker(&section);
+    if is_broker {
+        // It decides itself who may be whom.
+        section.fill("db_users", "*".into(), "the default of a broker");
+    }
     let names = Names::read(&mut section);
     let endpoint = names.as_ref().map(|names| &names.endpoint);
     let region = read_region(&mut section);
@@ -57,16 +62,24 @@ pub fn read(
     let around = Surroundings {
         target: Some(name),
         resource_id: resource_id.as_deref(),
+        host: endpoint.map(|endpoint| &*endpoint.host),
+        region: region.given(),
     };
     let credential = credential::of(&mut section, around, environment);
     let user_credentials = read_user_credentials(&mut section, around, environment);
+    if !is_broker && user_credentials.values().any(|kind| kind.broker().is_some()) {
+        section.problem("users", "holds a `broker`, which only a target as a whole can be");
+    }
     let users = who::with_own_credentials(users, &user_credentials);
     who::judge_user(&section, &users, default_db_user.as_ref());
     who::judge_roles(&section, &users, &db_roles);
     who::judge_database(&section, &databases, default_database.as_ref());
     let needed = needs_aws(credential.as_ref(), &user_credentials);
     let region = region_of(&section, region, endpoint, needed, described);
-    let trust = trust_of(&section, ca_file, endpoint, described);
+    let trust = match is_broker {
+        true => server::trust_of_broker(ca_file),
+        false => trust_of(&section, ca_file, endpoint, described),
+    };
     section.finish();
     let account_id = account_id.or_else(|| credential.as_ref().and_then(credential::account_of));
     let names = names?;

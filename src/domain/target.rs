@@ -109,6 +109,8 @@ impl Users {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum TrustRoots {
     Shipped(RootsKind),
+    /// The machine's own: for brokers, whose certificates are of public or company authorities.
+    Public,
     File(PathBuf),
 }
 
@@ -125,12 +127,43 @@ pub enum CredentialKind {
     SecretsManager { secret_id: String },
     /// The server's own authentication exchange is relayed to the client.
     Passthrough,
+    /// The server is another dbproxy, which wants to know who logs in.
+    Broker(Box<BrokerSettings>),
+}
+
+/// How dbproxy proves itself to another one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BrokerSettings {
+    /// The name of the broker, for which proofs are made.
+    pub audience: String,
+    pub proof: ProofSource,
+}
+
+/// What a broker is shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ProofSource {
+    /// A proof of the AWS identity that the default credentials have, for the STS of a region; by default that
+    /// of the environment.
+    AwsIam { region: Option<Region> },
+    /// The token in a file, read at every login.
+    TokenFile(PathBuf),
 }
 
 impl CredentialKind {
     /// Whether AWS is asked for it.
     pub fn uses_aws(&self) -> bool {
-        matches!(self, Self::Iam { .. } | Self::SecretsManager { .. })
+        match self {
+            Self::Iam { .. } | Self::SecretsManager { .. } => true,
+            Self::Broker(broker) => matches!(broker.proof, ProofSource::AwsIam { .. }),
+            Self::PasswordFile(_) | Self::Password { .. } | Self::Passthrough => false,
+        }
+    }
+
+    pub fn broker(&self) -> Option<&BrokerSettings> {
+        match self {
+            Self::Broker(broker) => Some(broker),
+            _ => None,
+        }
     }
 
     /// For logs, audit and `ls`.
@@ -142,6 +175,10 @@ impl CredentialKind {
             Self::Password { .. } => "password_env",
             Self::SecretsManager { .. } => "secret",
             Self::Passthrough => "passthrough",
+            Self::Broker(broker) => match broker.proof {
+                ProofSource::AwsIam { .. } => "broker+aws_iam",
+                ProofSource::TokenFile(_) => "broker+token_file",
+            },
         }
     }
 }

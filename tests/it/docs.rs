@@ -24,6 +24,7 @@ fn the_command_reference_is_current() {
     let commands = [
         "",
         "token",
+        "login",
         "doctor",
         "ls",
         "connect",

@@ -31,6 +31,7 @@ mod flow;
 mod lifecycle;
 mod limits;
 mod login;
+mod login_via;
 mod modern;
 mod openings;
 mod refusals;

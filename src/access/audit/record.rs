@@ -41,7 +41,7 @@ pub struct Record {
 /// With what AWS identity dbproxy logs in: what joins a line with CloudTrail's.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Signed {
-    /// The access key that signed the token. Not secret; CloudTrail names it.
+    /// The access key that signed the token or the proof. Not secret; CloudTrail names it.
     pub key_id: Option<String>,
     pub role_arn: Option<String>,
     pub source_identity: Option<String>,

@@ -1,5 +1,6 @@
 //! Why no credential could be had.
 
+use super::proof::TokenFault;
 use crate::domain::name::DbUser;
 use crate::domain::reason::CloseReason;
 use crate::error::{ClientFacing, Refusal, SqlState};
@@ -22,6 +23,10 @@ pub enum CredentialError {
         path: PathBuf,
         source: Arc<std::io::Error>,
     },
+    #[error("the token file `{path}` cannot be used")]
+    TokenFile { path: PathBuf, source: Arc<TokenFault> },
+    #[error("no AWS region is known whose STS could vouch for dbproxy")]
+    NoRegion,
 }
 
 impl ClientFacing for CredentialError {
@@ -45,6 +50,12 @@ impl ClientFacing for CredentialError {
             // The path is the operator's affair, not the client's.
             Self::PasswordFile { .. } => refuse("dbproxy could not read its password file".into())
                 .hint("See dbproxy's log for the file's name."),
+            Self::TokenFile { source, .. } => {
+                refuse("dbproxy has no token to show the broker: its token file cannot be used".into())
+                    .detail(source.to_string())
+                    .hint("Whoever writes the file must put a JWT there; see dbproxy's log for its name.")
+            }
+            Self::NoRegion => refuse(self.to_string()).hint("Set AWS_REGION, or `region` of the target."),
         }
     }
 }

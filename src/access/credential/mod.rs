@@ -2,11 +2,13 @@
 //!
 //! - [`cache`]: single flight, early refresh, a valid value survives a failed refresh
 //! - [`signing`]: AWS credentials that sign tokens, of the default chain or of a role
+//! - [`proof`]: what shows another dbproxy who logs in
 //! - [`budget`]: how many logins a second a cluster is given
 
 pub mod budget;
 pub mod cache;
 pub mod error;
+pub mod proof;
 pub mod signing;
 
 pub use error::CredentialError;
@@ -114,6 +116,7 @@ impl Credentials {
             }
             CredentialKind::SecretsManager { secret_id } => self.stored_secret(permit, secret_id).await,
             CredentialKind::Passthrough => Ok((Credential::Passthrough, Freshness::Fresh)),
+            CredentialKind::Broker(broker) => self.proof(broker).await,
         }
     }
 
@@ -141,6 +144,7 @@ impl Credentials {
                 }
                 _ => false,
             },
+            Credential::Proof(prover) => self.proof_refused(permit, prover).await,
             Credential::Passthrough => false,
         }
     }
@@ -180,19 +184,23 @@ impl Credentials {
         Ok(answer.unwrap_or_else(|| Err(AwsError::stopped("ask AWS who dbproxy is")))?)
     }
 
-    /// Read away from the data path: a network file system that hangs must not hang sessions.
     async fn password_file(&self, path: &Path) -> Result<Secret, CredentialError> {
-        let file = path.to_owned();
-        let reading = self.background.run_blocking(move || read_small(&file));
-        let read = match within(PASSWORD_TIMEOUT, reading).await {
-            Some(Some(read)) => read,
-            _ => Err(io::Error::new(io::ErrorKind::TimedOut, "reading takes too long")),
-        };
+        let read = self.small_file(path).await;
         let bytes = read.map_err(|source| CredentialError::PasswordFile {
             path: path.to_owned(),
             source: Arc::new(source),
         })?;
         Ok(first_line(&bytes))
+    }
+
+    /// Read away from the data path: a network file system that hangs must not hang sessions.
+    async fn small_file(&self, path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
+        let file = path.to_owned();
+        let reading = self.background.run_blocking(move || read_small(&file));
+        match within(PASSWORD_TIMEOUT, reading).await {
+            Some(Some(read)) => read,
+            _ => Err(io::Error::new(io::ErrorKind::TimedOut, "reading takes too long")),
+        }
     }
 
     async fn token(&self, permit: &Permit) -> Result<(Credential, Freshness), CredentialError> {
@@ -290,8 +298,8 @@ fn first_line(bytes: &[u8]) -> Secret {
     Secret::new(line.strip_suffix(b"\r").unwrap_or(line))
 }
 
-/// Reads a small file; a device or a pipe without an end yields an error, not all memory.
-fn read_small(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
+/// Reads a small file of secrets; a device or a pipe without an end yields an error, not all memory.
+pub fn read_small(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
     let mut bytes = Zeroizing::new(Vec::with_capacity(PASSWORD_BYTES_MAX));
     let file = std::fs::File::open(path)?;
     file.take(PASSWORD_BYTES_MAX as u64).read_to_end(&mut bytes)?;

@@ -123,6 +123,11 @@ impl SigningCredentials {
         self.cache.forget_if(&SigningSource::DefaultChain, |_| true).await;
     }
 
+    /// Drops the default credentials if they are still the ones meant.
+    pub async fn forget_default_if(&self, meant: impl Fn(&AwsCredentials) -> bool) {
+        self.cache.forget_if(&SigningSource::DefaultChain, meant).await;
+    }
+
     pub fn forget_all(&self) {
         self.cache.forget_all();
     }

@@ -9,7 +9,7 @@ pub use error::{AwsIamError, Outage, RefusalCode};
 pub use principal::{PrincipalKind, Proof, permission_set};
 
 use crate::domain::endpoint::Region;
-use crate::platform::aws::proof::{AUDIENCE_HEADER, Rebuilt, is_audience, rebuild, sts_host};
+use crate::platform::aws::proof::{AUDIENCE_HEADER, NONCE_HEADER, Rebuilt, is_audience, rebuild, sts_host};
 use crate::platform::clock::Clock;
 use crate::platform::http::{Answer, Http};
 use crate::platform::task::{Background, within};
@@ -141,10 +141,11 @@ impl AwsIam {
         };
         // The stand-in is told the host that was signed; STS itself has it in the URL.
         let host = self.endpoint.is_some().then(|| request.host.clone());
-        let (http, audience) = (self.http.clone(), request.audience.clone());
+        let (http, audience, nonce) = (self.http.clone(), request.audience.clone(), request.nonce.clone());
         let work = async move {
             let mut headers = vec![
                 (AUDIENCE_HEADER, audience.as_str()),
+                (NONCE_HEADER, nonce.as_str()),
                 ("accept", "application/json"),
             ];
             headers.extend(host.as_deref().map(|host| ("host", host)));

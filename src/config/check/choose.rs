@@ -1,4 +1,4 @@
-//! The targets to serve: those named on the command line, or all of the file.
+//! The targets to serve: those named on the command line, a broker among them, or all of the file.
 
 use super::callers::read_authenticators;
 use super::listeners;
@@ -64,7 +64,10 @@ pub struct Choice<'a> {
 
 impl Choice<'_> {
     pub fn choose(&self, configured: Vec<Configured>, words: &[String]) -> Vec<Chosen> {
-        if words.is_empty() {
+        if words.is_empty() && self.ad_hoc.via.is_none() {
+            if self.ad_hoc.audience.is_some() {
+                self.problem("--audience", "goes with `--via`: it is the name of that broker");
+            }
             return configured.into_iter().filter_map(|one| one.chosen).collect();
         }
         let names: Vec<String> = configured.iter().map(|one| one.name.clone()).collect();
@@ -87,16 +90,21 @@ impl Choice<'_> {
                 self.problem(word, &what);
             }
         }
+        chosen.extend(self.broker(&names, &chosen));
         chosen
+    }
+
+    /// The broker of `--via`.
+    fn broker(&self, names: &[String], chosen: &[Chosen]) -> Option<Chosen> {
+        let via = self.ad_hoc.via.as_deref()?;
+        let taken = |name: &TargetName| is_taken(name, names, chosen);
+        let target = target::read_via(via, self.ad_hoc, &taken, self.problems, self.environment)?;
+        Some(on_command_line(target))
     }
 
     /// Listeners and caches find targets by name, so no two may have the same.
     fn endpoint(&self, word: &str, names: &[String], chosen: &[Chosen]) -> Option<Chosen> {
-        let taken = |name: &TargetName| {
-            let configured = names.iter().any(|known| known == name.as_str());
-            configured || chosen.iter().any(|other| other.target.name == *name)
-        };
-        let described = Described::OnCommandLine;
+        let taken = |name: &TargetName| is_taken(name, names, chosen);
         let target = target::read_ad_hoc(
             word,
             self.ad_hoc,
@@ -105,21 +113,32 @@ impl Choice<'_> {
             self.problems,
             self.environment,
         )?;
-        let same = |other: &&Chosen| other.described == described && other.target.token == target.token;
+        let same = |other: &&Chosen| {
+            other.described == Described::OnCommandLine && other.target.token == target.token
+        };
         if chosen.iter().find(same).is_some() {
             self.problem(word, "this target is named twice");
             return None;
         }
-        Some(Chosen {
-            target,
-            listen: None,
-            balancers: None,
-            authenticators: None,
-            described,
-        })
+        Some(on_command_line(target))
     }
 
     fn problem(&self, word: &str, what: &str) {
         self.problems.borrow_mut().add(word, what);
+    }
+}
+
+fn is_taken(name: &TargetName, names: &[String], chosen: &[Chosen]) -> bool {
+    let configured = names.iter().any(|known| known == name.as_str());
+    configured || chosen.iter().any(|other| other.target.name == *name)
+}
+
+fn on_command_line(target: Target) -> Chosen {
+    Chosen {
+        target,
+        listen: None,
+        balancers: None,
+        authenticators: None,
+        described: Described::OnCommandLine,
     }
 }

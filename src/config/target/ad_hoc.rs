@@ -1,4 +1,4 @@
-//! A target that is an RDS endpoint name on the command line and a few flags.
+//! A target that is an RDS endpoint name, or a broker, on the command line and a few flags.
 
 use super::{Defaults, Described, read};
 use crate::config::section::{Problems, Section};
@@ -17,6 +17,10 @@ pub struct AdHoc {
     pub db_users: Vec<String>,
     pub region: Option<String>,
     pub ca_file: Option<PathBuf>,
+    /// Another dbproxy, as `host` or `host:port`.
+    pub via: Option<String>,
+    /// Its name, where that is not its host.
+    pub audience: Option<String>,
 }
 
 /// The flags and `[defaults]` become the table of a target, so that they are judged by its rules.
@@ -30,10 +34,42 @@ pub fn read_ad_hoc(
 ) -> Option<Target> {
     let mut section = Section::new(text, Table::new(), problems);
     section.fill("endpoint", Value::from(text), text);
+    let name = name_of(&section, text, taken)?;
+    fill_flags(&mut section, given);
+    defaults.fill(&mut section);
+    section.fill("db_users", Value::from("*"), "--db-user");
+    read(name.as_str(), section, Described::OnCommandLine, environment)
+}
+
+/// A broker. `[defaults]` are of databases: none of them is meant for it.
+pub fn read_via(
+    text: &str,
+    given: &AdHoc,
+    taken: &dyn Fn(&TargetName) -> bool,
+    problems: &RefCell<Problems>,
+    environment: Environment<'_>,
+) -> Option<Target> {
+    let mut section = Section::new("--via", Table::new(), problems);
+    section.fill("endpoint", Value::from(text), "--via");
+    let name = name_of(&section, text, taken)?;
+    fill_flags(&mut section, given);
+    let mut credential = Table::new();
+    credential.insert("kind".to_owned(), Value::from("broker"));
+    if let Some(audience) = &given.audience {
+        credential.insert("audience".to_owned(), Value::from(audience.as_str()));
+    }
+    section.fill("credential", Value::Table(credential), "--via");
+    read(name.as_str(), section, Described::OnCommandLine, environment)
+}
+
+fn name_of(section: &Section<'_>, text: &str, taken: &dyn Fn(&TargetName) -> bool) -> Option<TargetName> {
     let at = section.convert("endpoint", host_port(text, POSTGRES_PORT))?;
     let name = free_name(&EndpointName::parse(&at.host).host, taken)
         .ok_or("no name is free for this target; configure it with one");
-    let name = section.convert("endpoint", name)?;
+    section.convert("endpoint", name)
+}
+
+fn fill_flags(section: &mut Section<'_>, given: &AdHoc) {
     if let Some(region) = &given.region {
         section.fill("region", Value::from(region.as_str()), "--region");
     }
@@ -50,9 +86,6 @@ pub fn read_ad_hoc(
             section.fill("default_db_user", Value::from(first.as_str()), "--db-user");
         }
     }
-    defaults.fill(&mut section);
-    section.fill("db_users", Value::from("*"), "--db-user");
-    read(name.as_str(), section, Described::OnCommandLine, environment)
 }
 
 /// A short name for an endpoint that no other target has: its first label, or all of it, or the

@@ -1,19 +1,27 @@
 //! `credential` tables: where the secret for a login comes from.
 
+mod broker;
+
+pub use broker::is_broker;
+
 use crate::config::section::Section;
 use crate::config::source::Environment;
 use crate::config::values::duration;
+use crate::domain::endpoint::Region;
 use crate::domain::secret::Secret;
 use crate::domain::target::{CredentialKind, RoleSettings};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// What a role's session policy needs of its target; no target at all in `[defaults]`.
+/// What a role's session policy and a broker need of their target; no target at all in `[defaults]`.
 #[derive(Clone, Copy, Default)]
 pub struct Surroundings<'a> {
     pub target: Option<&'a str>,
     pub resource_id: Option<&'a str>,
+    pub host: Option<&'a str>,
+    /// As given; a placeholder would be no region to ask.
+    pub region: Option<&'a Region>,
 }
 
 /// The `credential` of a table; an IAM token of the default credentials where there is none.
@@ -62,11 +70,12 @@ pub fn read(
             .required("secret_id", "is missing")
             .map(|secret_id| CredentialKind::SecretsManager { secret_id }),
         "passthrough" => Some(CredentialKind::Passthrough),
+        "broker" => broker::read(&mut section, around),
         other => {
             section.problem(
                 "kind",
                 format_args!(
-                    "`{other}` is none of `iam`, `password_file`, `password_env`, `secret`, `passthrough`"
+                    "`{other}` is none of `iam`, `password_file`, `password_env`, `secret`, `passthrough`, `broker`"
                 ),
             );
             None

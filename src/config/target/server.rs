@@ -15,6 +15,15 @@ pub enum Given<T> {
     As(T),
 }
 
+impl<T> Given<T> {
+    pub fn given(&self) -> Option<&T> {
+        match self {
+            Self::As(value) => Some(value),
+            Self::Not | Self::Wrong => None,
+        }
+    }
+}
+
 pub fn read_region(section: &mut Section<'_>) -> Given<Region> {
     let Some(text) = section.string("region") else {
         return Given::Not;
@@ -97,6 +106,15 @@ pub fn trust_of(
             );
             None
         }
+    }
+}
+
+/// A broker's certificate is of any authority, like a web server's.
+pub fn trust_of_broker(ca_file: Given<PathBuf>) -> Option<TrustRoots> {
+    match ca_file {
+        Given::Wrong => None,
+        Given::As(file) => Some(TrustRoots::File(file)),
+        Given::Not => Some(TrustRoots::Public),
     }
 }
 

@@ -1,7 +1,7 @@
 use crate::config::check::{CommandLine, Settings, check};
 use crate::config::reference;
-use crate::domain::endpoint::RootsKind;
-use crate::domain::target::{CredentialKind, Target, TrustRoots, Users};
+use crate::domain::endpoint::{Region, RootsKind};
+use crate::domain::target::{BrokerSettings, CredentialKind, ProofSource, Target, TrustRoots, Users};
 
 fn with(file: &str, command_line: CommandLine) -> Result<Settings, Vec<String>> {
     check(file.parse().unwrap(), command_line, &|_| None).map_err(|p| p.lines().to_vec())
@@ -213,4 +213,96 @@ fn every_described_default_is_read() {
         let expected = format!("defaults.{}: expected", key.name);
         assert!(found.iter().any(|line| line.starts_with(&expected)), "{found:?}");
     }
+}
+
+const BROKER: &str = "[targets.b]\nendpoint = \"broker.example\"\n";
+
+fn settings_of(target: &Target) -> BrokerSettings {
+    target.credential.broker().unwrap().clone()
+}
+
+#[test]
+fn a_broker_needs_little() {
+    let credential = "credential = { kind = \"broker\" }";
+    let target = targets(&format!("{BROKER}{credential}")).unwrap().remove(0);
+    let expected = BrokerSettings {
+        audience: "broker.example".to_owned(),
+        proof: ProofSource::AwsIam { region: None },
+    };
+    assert_eq!(settings_of(&target), expected);
+    assert_eq!(
+        (target.trust, target.users, target.credential.as_str()),
+        (TrustRoots::Public, Users::Any, "broker+aws_iam")
+    );
+    // What is given counts, and what is wrong is not taken for not given.
+    let region = "region = \"eu-west-1\"\ndb_users = [\"app\"]\n";
+    let credential =
+        "credential = { kind = \"broker\", audience = \"orders\", proof = \"token_file\", file = \"t\" }";
+    let target = targets(&format!("{BROKER}{region}{credential}"))
+        .unwrap()
+        .remove(0);
+    assert_eq!(settings_of(&target).audience, "orders");
+    assert_eq!(settings_of(&target).proof, ProofSource::TokenFile("t".into()));
+    assert!(matches!(target.users, Users::Listed(_)));
+    let file = format!("{BROKER}{region}credential = {{ kind = \"broker\" }}");
+    let proof = settings_of(&targets(&file).unwrap()[0]).proof;
+    let region = Region::new("eu-west-1");
+    assert_eq!(proof, ProofSource::AwsIam { region });
+    let empty = mistakes(&format!("{BROKER}db_users = []\n{credential}"));
+    assert!(
+        empty[0].starts_with("targets.b.db_users: lists nobody"),
+        "{empty:?}"
+    );
+}
+
+#[test]
+fn mistakes_of_a_broker_have_their_keys() {
+    for (credential, expected) in [
+        ("audience = \"two words\"", "audience: is not 1 to 255"),
+        ("proof = \"x\"", "proof: `x` is neither"),
+        ("proof = \"token_file\"", "file: is missing"),
+        ("variable = \"X\"", "variable: unknown key"),
+    ] {
+        let found = mistakes(&format!(
+            "{BROKER}credential = {{ kind = \"broker\", {credential} }}"
+        ));
+        assert_eq!(found.len(), 1, "{found:?}");
+        let expected = format!("targets.b.credential.{expected}");
+        assert!(found[0].starts_with(&expected), "{expected}\n{found:?}");
+    }
+    let found = lines_of_a("[targets.a.users.x]\ncredential = { kind = \"broker\" }");
+    assert_eq!(
+        found,
+        ["targets.a.users: holds a `broker`, which only a target as a whole can be"]
+    );
+}
+
+#[test]
+fn a_broker_of_the_command_line_inherits_nothing_of_databases() {
+    let mut command_line = CommandLine::default();
+    command_line.ad_hoc.via = Some("broker.example:6432".into());
+    let settings = with(&format!("{DEFAULTS}{A}"), command_line).unwrap();
+    let [target] = settings.targets.as_slice() else {
+        panic!("the broker alone")
+    };
+    assert_eq!(
+        (target.name.as_str(), target.dial.port, &target.users),
+        ("broker", 6432, &Users::Any)
+    );
+    assert_eq!(settings_of(target).proof, ProofSource::AwsIam { region: None });
+    let mut command_line = CommandLine {
+        targets: vec!["a".into()],
+        ..CommandLine::default()
+    };
+    command_line.ad_hoc.via = Some("a.example".into());
+    command_line.ad_hoc.audience = Some("orders".into());
+    command_line.ad_hoc.region = Some("eu-west-1".into());
+    let settings = with(&format!("{DEFAULTS}{A}"), command_line).unwrap();
+    assert_eq!(settings.targets[1].name.as_str(), "a.example");
+    assert_eq!(settings_of(&settings.targets[1]).audience, "orders");
+    let region = Region::new("eu-west-1");
+    assert_eq!(
+        settings_of(&settings.targets[1]).proof,
+        ProofSource::AwsIam { region }
+    );
 }

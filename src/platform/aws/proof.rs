@@ -3,7 +3,8 @@
 //! The proof is no URL. It holds only what the prover alone can know (region, key id, date, session
 //! token, signature); the verifier builds the request itself, so whom it asks and for what is not the
 //! prover's to choose. The broker's name is a signed header and not part of the proof: a proof made for
-//! one broker has a wrong signature at every other.
+//! one broker has a wrong signature at every other. A signed nonce makes each proof another one: dates count
+//! seconds, and of two proofs with one signature only one would be accepted.
 
 mod rebuild;
 
@@ -12,6 +13,7 @@ pub use rebuild::{ProofError, Rebuilt, rebuild};
 use crate::domain::endpoint::Region;
 use crate::domain::secret::Secret;
 use aws_credential_types::Credentials;
+use aws_lc_rs::rand;
 use aws_sigv4::http_request::{
     PayloadChecksumKind, SignableBody, SignableRequest, SignatureLocation, SigningSettings, sign,
 };
@@ -30,6 +32,8 @@ pub const PREFIX: &str = "dbproxy-aws-v1.";
 pub const PROOF_BYTES_MAX: usize = 16 * 1024;
 /// The signed header that holds the broker's name.
 pub const AUDIENCE_HEADER: &str = "x-dbproxy-audience";
+/// The signed header that makes each proof another one.
+pub const NONCE_HEADER: &str = "x-dbproxy-nonce";
 /// How far the prover's clock may be ahead of the verifier's.
 pub const SKEW: Duration = Duration::from_secs(60);
 
@@ -37,8 +41,11 @@ pub const SKEW: Duration = Duration::from_secs(60);
 const CALL: &str = "/?Action=GetCallerIdentity&Version=2011-06-15";
 /// Asked for in `X-Amz-Expires`. STS allows 15 minutes whatever this says; the verifier's own limit
 /// is what counts.
-const EXPIRES: Duration = Duration::from_secs(60);
+pub const EXPIRES: Duration = Duration::from_secs(60);
 const AUDIENCE_BYTES_MAX: usize = 255;
+/// Random bytes of a nonce, and what they are as base64url.
+const NONCE_BYTES: usize = 16;
+const NONCE_CHARACTERS: usize = 22;
 
 /// What a proof says, as JSON. Not `Debug`: it holds a session token.
 #[derive(Serialize, Deserialize)]
@@ -47,6 +54,7 @@ struct Fields {
     region: String,
     credential: String,
     date: String,
+    nonce: String,
     #[serde(
         default,
         deserialize_with = "present",
@@ -74,6 +82,8 @@ pub enum ProveError {
     Token,
     #[error("the session token is so long that the proof exceeds {PROOF_BYTES_MAX} bytes")]
     TooLong,
+    #[error("no random bytes can be had")]
+    Random,
     #[error("sign the proof")]
     Sign(#[source] Fault),
 }
@@ -89,6 +99,18 @@ pub fn prove(
     audience: &str,
     now: SystemTime,
 ) -> Result<Secret, ProveError> {
+    let mut nonce = [0; NONCE_BYTES];
+    rand::fill(&mut nonce).map_err(|_| ProveError::Random)?;
+    prove_with(credentials, region, audience, now, &URL_SAFE_NO_PAD.encode(nonce))
+}
+
+fn prove_with(
+    credentials: &Credentials,
+    region: &Region,
+    audience: &str,
+    now: SystemTime,
+    nonce: &str,
+) -> Result<Secret, ProveError> {
     let host = sts_host(region).ok_or_else(|| ProveError::Region(region.clone()))?;
     if !is_audience(audience) {
         return Err(ProveError::Audience);
@@ -99,7 +121,8 @@ pub fn prove(
     if !credentials.session_token().is_none_or(is_token) {
         return Err(ProveError::Token);
     }
-    let parameters = signed(credentials, region, &host, audience, now).map_err(ProveError::Sign)?;
+    let headers = [(AUDIENCE_HEADER, audience), (NONCE_HEADER, nonce)];
+    let parameters = signed(credentials, region, &host, headers, now).map_err(ProveError::Sign)?;
     let value_of = |wanted: &str| {
         let found = parameters.iter().find(|(name, _)| *name == wanted);
         found.map(|(_, value)| value.to_string())
@@ -111,6 +134,7 @@ pub fn prove(
         region: region.to_string(),
         credential: required("X-Amz-Credential")?,
         date: required("X-Amz-Date")?,
+        nonce: nonce.to_owned(),
         token: value_of("X-Amz-Security-Token"),
         signature: required("X-Amz-Signature")?,
     };
@@ -128,7 +152,7 @@ fn signed(
     credentials: &Credentials,
     region: &Region,
     host: &str,
-    audience: &str,
+    headers: [(&str, &str); 2],
     now: SystemTime,
 ) -> Result<Parameters, Fault> {
     let mut settings = SigningSettings::default();
@@ -145,8 +169,7 @@ fn signed(
         .build()?
         .into();
     let url = format!("https://{host}{CALL}");
-    let headers = std::iter::once((AUDIENCE_HEADER, audience));
-    let request = SignableRequest::new("GET", &url, headers, SignableBody::Bytes(&[]))?;
+    let request = SignableRequest::new("GET", &url, headers.into_iter(), SignableBody::Bytes(&[]))?;
     let (instructions, _) = sign(request, &parameters)?.into_parts();
     Ok(instructions.into_parts().1)
 }
@@ -205,6 +228,13 @@ pub fn sts_host(region: &Region) -> Option<String> {
 fn is_key_id(text: &str) -> bool {
     let letters = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit();
     (16..=128).contains(&text.len()) && text.bytes().all(letters)
+}
+
+fn is_nonce(text: &str) -> bool {
+    text.len() == NONCE_CHARACTERS
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
 }
 
 fn is_token(text: &str) -> bool {

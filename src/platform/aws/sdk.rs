@@ -44,6 +44,11 @@ impl Sdk {
         }
     }
 
+    /// The region that the environment or the profile names, or the fallback.
+    pub fn region(&self) -> Option<Region> {
+        Region::new(self.config.region()?.as_ref())
+    }
+
     /// The credentials of the default chain. Not cached here. The chain is built anew each time,
     /// because a built one keeps the profile it has read: renewed keys in `~/.aws/credentials` would
     /// never be seen.

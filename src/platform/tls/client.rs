@@ -1,15 +1,16 @@
 //! Towards the server: TLS 1.2 or newer, chain and name verified, no way to switch that off.
 
-use super::{ALPN, TlsError, provider, roots};
+use super::{ALPN, TlsError, add_own_roots, provider, roots};
 use crate::domain::target::TrustRoots;
 use rustls::client::Resumption;
-use rustls::{CertificateError, ClientConfig};
+use rustls::{CertificateError, ClientConfig, RootCertStore};
 use std::sync::Arc;
 
 /// Builds the configuration for one set of roots.
 pub fn config(trust: &TrustRoots) -> Result<Arc<ClientConfig>, TlsError> {
     let roots = match trust {
         TrustRoots::Shipped(kind) => roots::shipped(*kind)?,
+        TrustRoots::Public => own_roots()?,
         TrustRoots::File(path) => roots::from_file(path)?,
     };
     let mut config = ClientConfig::builder_with_provider(provider())
@@ -20,6 +21,16 @@ pub fn config(trust: &TrustRoots) -> Result<Arc<ClientConfig>, TlsError> {
     // PostgreSQL issues no session tickets; keeping a store for them costs memory for nothing.
     config.resumption = Resumption::disabled();
     Ok(Arc::new(config))
+}
+
+/// Without any, every server would be a stranger: better said at start.
+fn own_roots() -> Result<RootCertStore, TlsError> {
+    let mut store = RootCertStore::empty();
+    add_own_roots(&mut store);
+    match store.is_empty() {
+        true => Err(TlsError::NoPublicRoots),
+        false => Ok(store),
+    }
 }
 
 /// Why a handshake with the server failed, as far as the client of dbproxy may know.

@@ -28,6 +28,10 @@ pub enum TlsError {
         path: PathBuf,
         source: rustls::pki_types::pem::Error,
     },
+    #[error(
+        "this machine has no authorities of its own (`ca-certificates`); name a file of them (`ca_file`)"
+    )]
+    NoPublicRoots,
     #[error("`{path}` is larger than {limit} bytes")]
     TooLarge { path: PathBuf, limit: u64 },
     #[error("`{path}` holds a list of revoked certificates that cannot be used")]
@@ -41,18 +45,23 @@ pub enum TlsError {
     Rejected(#[from] rustls::Error),
 }
 
-/// For addresses of the public internet: the machine's own roots, and those of a file. Never for databases.
+/// For addresses of the public internet: the machine's own roots, and those of a file. Never for databases;
+/// for other dbproxies see [`client`].
 pub fn public_roots(ca_file: Option<&Path>) -> Result<ClientConfig, TlsError> {
     let mut store = match ca_file {
         Some(path) => roots::from_file(path)?,
         None => RootCertStore::empty(),
     };
-    // What of them cannot be read is left out: mostly there are more than a hundred others.
-    store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    add_own_roots(&mut store);
     Ok(ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()?
         .with_root_certificates(store)
         .with_no_client_auth())
+}
+
+/// What of them cannot be read is left out: mostly there are more than a hundred others.
+fn add_own_roots(store: &mut RootCertStore) {
+    store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
 }
 
 /// Named explicitly: another crate of the tree may change the process default, and the post-quantum

@@ -9,13 +9,13 @@ use super::startup::{Place, Started, shutting_down};
 use crate::access::policy::Permit;
 use crate::domain::credential::{Credential, Freshness};
 use crate::domain::reason::CloseReason;
-use crate::error::{ClientFacing, Refusal, SqlState};
+use crate::error::{Refusal, SqlState};
 use crate::platform::tls::stream::ClientStream;
 use crate::platform::wire::frame::{FrameError, FrameReader};
 use crate::platform::wire::startup::StartupMessage;
 use crate::traffic::upstream::login::log_in;
 use crate::traffic::upstream::refusal::{
-    Circumstances, Signer, is_credential_refused, is_token_refused, login_refusal,
+    Circumstances, Signer, dial_refusal, is_credential_refused, is_token_refused, login_refusal,
 };
 use crate::traffic::upstream::{DialError, Login, LoginError};
 use bytes::BytesMut;
@@ -194,7 +194,7 @@ impl Attempt<'_> {
     async fn refusal(&self, error: &ConnectError) -> Refusal {
         match error {
             ConnectError::Obtain(error) => error.refusal(),
-            ConnectError::Dial(error) => error.refusal(),
+            ConnectError::Dial(error) => dial_refusal(error, self.permit.target()),
             ConnectError::Login(error, credential) => {
                 let circumstances = Circumstances {
                     permit: self.permit,

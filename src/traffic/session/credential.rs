@@ -83,6 +83,7 @@ pub async fn credential(
 fn signed(permit: &Permit, credential: &Credential) -> Signed {
     let key_id = match credential {
         Credential::AuthToken(token) => Some(token.key_id.clone()),
+        Credential::Proof(prover) => prover.of.as_deref().map(str::to_owned),
         _ => None,
     };
     match source(permit) {

@@ -2,7 +2,7 @@
 
 use super::dial::{Link, ServerStream};
 use crate::domain::cancel_key::CancelKey;
-use crate::domain::credential::Credential;
+use crate::domain::credential::{Credential, ProofFault};
 use crate::domain::secret::Secret;
 use crate::platform::tls::stream::ClientStream;
 use crate::platform::wire::auth::{self, Authentication};
@@ -20,6 +20,8 @@ use tokio::io::AsyncWriteExt;
 /// Largest greeting that is kept until the login is complete: a few dozen parameters take 2 kB.
 const GREETING_BYTES_MAX: usize = 256 * 1024;
 
+/// How libpq 18 shows tokens (RFC 7628).
+const OAUTHBEARER: &str = "OAUTHBEARER";
 /// Requests of an authentication exchange: SASL takes three, everything else one.
 const REQUESTS_MAX: u8 = 8;
 /// Iterations of the key derivation that a server may ask for. They are computed on the thread of other
@@ -35,6 +37,11 @@ pub enum LoginError {
     /// The server asks for something that the credential cannot answer.
     #[error("the server asks for {asked} where an IAM token was expected")]
     TokenNotAsked { asked: &'static str },
+    /// The same of a proof.
+    #[error("the server asks for {asked} where a proof was to be shown")]
+    ProofNotAsked { asked: &'static str },
+    #[error("no proof could be made")]
+    NoProof(#[source] ProofFault),
     #[error("the server asks for an authentication method ({0}) that dbproxy does not support")]
     UnknownMethod(String),
     #[error("the server asks for {0} iterations of SCRAM-SHA-256, allowed are {SCRAM_ITERATIONS_MAX}")]
@@ -133,6 +140,10 @@ impl Exchange<'_> {
                     _ if requests == REQUESTS_MAX => {
                         return Err(LoginError::Malformed("the exchange does not end"));
                     }
+                    // One login needs one; a server that wants more would use them elsewhere.
+                    _ if requests > 0 && matches!(self.credential, Credential::Proof(_)) => {
+                        return Err(LoginError::Malformed("a second proof is asked for"));
+                    }
                     asked => {
                         requests = requests.saturating_add(1);
                         self.answer(asked, &frame).await?;
@@ -184,6 +195,16 @@ impl Exchange<'_> {
                     asked: "an md5 password",
                 }),
                 other => Err(unknown(&other)),
+            },
+            Credential::Proof(prover) => match asked {
+                // Verified TLS here, too.
+                Authentication::CleartextPassword => {
+                    let proof = prover.prove().map_err(LoginError::NoProof)?;
+                    self.send(&auth::password_message(&proof)).await
+                }
+                other => Err(LoginError::ProofNotAsked {
+                    asked: instead_of_a_proof(&other),
+                }),
             },
             Credential::Password(secret) => match asked {
                 Authentication::CleartextPassword => self.send(&auth::password_message(secret)).await,
@@ -321,6 +342,16 @@ fn parse_authentication(frame: &Frame) -> Result<Authentication, LoginError> {
 
 fn refused(frame: &Frame) -> LoginError {
     LoginError::Refused(Box::new(ServerError::parse(&frame.body)))
+}
+
+fn instead_of_a_proof(asked: &Authentication) -> &'static str {
+    let offers = |mechanisms: &[String], wanted: &str| mechanisms.iter().any(|name| name.starts_with(wanted));
+    match asked {
+        Authentication::Sasl { mechanisms } if offers(mechanisms, OAUTHBEARER) => "a token by OAUTHBEARER",
+        Authentication::Sasl { mechanisms } if offers(mechanisms, auth::SCRAM_SHA_256) => "a SCRAM password",
+        Authentication::Md5Password { .. } => "an md5 password",
+        _ => "another authentication method",
+    }
 }
 
 fn unknown(asked: &Authentication) -> LoginError {

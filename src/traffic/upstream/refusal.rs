@@ -1,5 +1,7 @@
 //! What a failure on the way to the server means and what mends it, in the client's words.
 
+mod broker;
+
 use super::dial::DialError;
 use super::login::LoginError;
 use crate::access::credential::CredentialError;
@@ -7,6 +9,7 @@ use crate::access::policy::Permit;
 use crate::domain::credential::Credential;
 use crate::domain::endpoint::{EndpointKind, EndpointName};
 use crate::domain::reason::CloseReason;
+use crate::domain::target::Target;
 use crate::error::{Chain, ClientFacing, Refusal, SqlState};
 use crate::platform::aws::policy_document::dbuser_arn;
 use crate::platform::tls::client::HandshakeFault;
@@ -47,6 +50,14 @@ impl ClientFacing for DialError {
             Self::Handshake(_, fault, _) => untrusted().hint(handshake_hint(*fault)),
             Self::Settings(_) => untrusted().hint("Check `ca_file` of the target."),
         }
+    }
+}
+
+/// The refusal for a server that could not be reached or not be trusted.
+pub fn dial_refusal(error: &DialError, target: &Target) -> Refusal {
+    match target.credential.broker() {
+        Some(_) => broker::dial_refusal(error),
+        None => error.refusal(),
     }
 }
 
@@ -109,12 +120,20 @@ pub fn login_refusal(error: &LoginError, circumstances: &Circumstances<'_>) -> R
         )
     };
     match error {
-        LoginError::Refused(server) if is_token_refused(error) => token_refusal(server, circumstances),
+        LoginError::Refused(server)
+            if is_token_refused(error) && matches!(circumstances.credential, Credential::AuthToken(_)) =>
+        {
+            token_refusal(server, circumstances)
+        }
         LoginError::Refused(server) => server_refusal(server, circumstances),
         LoginError::TokenNotAsked { asked } => refuse(format!(
             "the database asks for {asked} of db user \"{user}\", not for an IAM token"
         ))
         .hint(no_iam_hint(circumstances)),
+        LoginError::ProofNotAsked { asked } => broker::not_asked(asked),
+        // Of a fault only the sentence that is dbproxy's own.
+        LoginError::NoProof(fault) => refuse("dbproxy could not make a proof for the broker".to_owned())
+            .detail(fault.to_string()),
         LoginError::ChannelBinding => {
             refuse("channel binding cannot pass through dbproxy: the client's TLS ends here".to_owned())
                 .hint("Set `channel_binding=disable` in the client's connection string.")
@@ -128,7 +147,7 @@ pub fn login_refusal(error: &LoginError, circumstances: &Circumstances<'_>) -> R
         LoginError::Timeout => Refusal::new(
             CloseReason::Unreachable,
             SqlState::UNABLE_TO_CONNECT,
-            "the database did not complete the login in time",
+            format!("the {} did not complete the login in time", server_of(circumstances)),
         )
         .hint("The server is overloaded or starting; try again."),
         LoginError::ClientMessage(_) => client_violation(error.to_string()),
@@ -148,6 +167,13 @@ pub fn login_refusal(error: &LoginError, circumstances: &Circumstances<'_>) -> R
         .hint("The server, or something between it and dbproxy, broke off or does not keep to the protocol; see its log."),
         LoginError::ScramIterations(_) => refuse(error.to_string())
             .hint("Set `scram_iterations` of the server lower and the password of this db user anew."),
+    }
+}
+
+fn server_of(circumstances: &Circumstances<'_>) -> &'static str {
+    match circumstances.credential {
+        Credential::Proof(_) => "broker",
+        _ => "database",
     }
 }
 
@@ -240,8 +266,19 @@ fn server_refusal(server: &ServerError, circumstances: &Circumstances<'_>) -> Re
     let mut refusal = Refusal::new(CloseReason::ServerRefused, code, message);
     refusal.detail = server.detail.clone();
     refusal.further = server.further.clone().into();
-    refusal.hint = server.hint.clone().or_else(|| hint_for(server, circumstances));
+    refusal.hint = match (&server.hint, proof_hint(server, circumstances)) {
+        // Both: what it says of itself, and what can be wrong here.
+        (Some(said), Some(own)) => Some(format!("{said} {own}")),
+        (None, Some(own)) => Some(own),
+        (said, None) => said.clone().or_else(|| hint_for(server, circumstances)),
+    };
     refusal
+}
+
+fn proof_hint(server: &ServerError, circumstances: &Circumstances<'_>) -> Option<String> {
+    let permit = circumstances.permit;
+    let settings = permit.target().credential_for(permit.db_user()).broker()?;
+    (server.code == "28P01").then(|| broker::not_accepted(settings))
 }
 
 fn hint_for(server: &ServerError, circumstances: &Circumstances<'_>) -> Option<String> {
@@ -252,6 +289,8 @@ fn hint_for(server: &ServerError, circumstances: &Circumstances<'_>) -> Option<S
                 "The database itself refused the password that the client sent.".to_owned()
             }
             Credential::AuthToken(_) => no_iam_hint(circumstances),
+            // See `proof_hint`.
+            Credential::Proof(_) => return None,
         },
         "28000" if server.message.contains("pg_hba.conf") => {
             "The database's pg_hba.conf has no line that lets dbproxy in as this db user.".to_owned()

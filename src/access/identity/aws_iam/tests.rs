@@ -112,6 +112,7 @@ fn is_signed(head: &str) -> bool {
     let headers = [
         ("host", header("host").unwrap()),
         (AUDIENCE_HEADER, header(AUDIENCE_HEADER).unwrap()),
+        (NONCE_HEADER, header(NONCE_HEADER).unwrap()),
     ];
     let expected = made::signature(made::SECRET, query, &headers);
     query.ends_with(&format!("&X-Amz-Signature={expected}"))

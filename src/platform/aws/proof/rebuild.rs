@@ -2,7 +2,8 @@
 //! shape, everything else of the request is ours.
 
 use super::{
-    CALL, EXPIRES, Fields, PREFIX, PROOF_BYTES_MAX, SKEW, is_audience, is_key_id, is_token, sts_host,
+    CALL, EXPIRES, Fields, PREFIX, PROOF_BYTES_MAX, SKEW, is_audience, is_key_id, is_nonce, is_token,
+    sts_host,
 };
 use crate::domain::endpoint::Region;
 use base64::Engine as _;
@@ -46,6 +47,8 @@ pub struct Rebuilt {
     pub region: Region,
     /// To be sent in [`AUDIENCE_HEADER`](super::AUDIENCE_HEADER).
     pub audience: String,
+    /// To be sent in [`NONCE_HEADER`](super::NONCE_HEADER).
+    pub nonce: String,
     /// One use of a proof has one signature.
     pub signature: String,
     pub key_id: String,
@@ -89,6 +92,9 @@ pub fn rebuild(
     let host = sts_host(&region).ok_or(ProofError::Region)?;
     let signed_at = signing_time(&fields.date).ok_or(ProofError::Field("date"))?;
     let key_id = key_id(&fields, &region).ok_or(ProofError::Field("credential"))?;
+    if !is_nonce(&fields.nonce) {
+        return Err(ProofError::Field("nonce"));
+    }
     if !fields.token.as_deref().is_none_or(is_token) {
         return Err(ProofError::Field("token"));
     }
@@ -104,6 +110,7 @@ pub fn rebuild(
         audience: audience.to_owned(),
         key_id: key_id.to_owned(),
         signed_at,
+        nonce: fields.nonce,
         signature: fields.signature,
     })
 }
@@ -156,7 +163,7 @@ fn url(host: &str, fields: &Fields) -> String {
         ("X-Amz-Credential", &fields.credential),
         ("X-Amz-Date", &fields.date),
         ("X-Amz-Expires", &expires),
-        ("X-Amz-SignedHeaders", "host;x-dbproxy-audience"),
+        ("X-Amz-SignedHeaders", "host;x-dbproxy-audience;x-dbproxy-nonce"),
     ];
     if let Some(token) = &fields.token {
         parameters.push(("X-Amz-Security-Token", token));

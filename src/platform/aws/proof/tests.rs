@@ -6,6 +6,7 @@ pub(crate) const KEY_ID: &str = "ASIAEXAMPLE234567ABC";
 pub(crate) const SECRET: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
 pub(crate) const TOKEN: &str = "FwoGZXIvYXdz/SESSION+TOKEN==";
 const AUDIENCE: &str = "dbproxy/prod";
+const NONCE: &str = "AAECAwQFBgcICQoLDA0ODw";
 const AGE: Duration = Duration::from_secs(120);
 
 /// 2026-11-22T00:00:00Z
@@ -19,7 +20,7 @@ fn credentials(token: Option<&str>) -> Credentials {
 
 pub(crate) fn proof_for(region: &str, audience: &str, token: Option<&str>) -> Vec<u8> {
     let region = Region::new(region).unwrap();
-    let proof = prove(&credentials(token), &region, audience, signing_time()).unwrap();
+    let proof = prove_with(&credentials(token), &region, audience, signing_time(), NONCE).unwrap();
     proof.expose().to_vec()
 }
 
@@ -94,8 +95,8 @@ fn rebuilt_urls_are_those_of_an_independent_implementation() {
                 "https://sts.us-east-1.amazonaws.com/?{common}\
                 &X-Amz-Credential=ASIAEXAMPLE234567ABC%2F20261122%2Fus-east-1%2Fsts%2Faws4_request\
                 &X-Amz-Date=20261122T000000Z&X-Amz-Expires=60\
-                &X-Amz-SignedHeaders=host%3Bx-dbproxy-audience\
-                &X-Amz-Signature=f21c0c4e4f3c8f3b0ef22877b3526f678b72e96d2df1bae3a8b9fb9a239ef5d9"
+                &X-Amz-SignedHeaders=host%3Bx-dbproxy-audience%3Bx-dbproxy-nonce\
+                &X-Amz-Signature=4c80fda90bfcec9f7a994b4f3e16948052cbe25acaf5c2886ef1df77272c1c57"
             ),
         ),
         (
@@ -105,9 +106,9 @@ fn rebuilt_urls_are_those_of_an_independent_implementation() {
                 "https://sts.cn-north-1.amazonaws.com.cn/?{common}\
                 &X-Amz-Credential=ASIAEXAMPLE234567ABC%2F20261122%2Fcn-north-1%2Fsts%2Faws4_request\
                 &X-Amz-Date=20261122T000000Z&X-Amz-Expires=60\
-                &X-Amz-SignedHeaders=host%3Bx-dbproxy-audience\
+                &X-Amz-SignedHeaders=host%3Bx-dbproxy-audience%3Bx-dbproxy-nonce\
                 &X-Amz-Security-Token=FwoGZXIvYXdz%2FSESSION%2BTOKEN%3D%3D\
-                &X-Amz-Signature=e42996c5bd81c27becd522a33739c18dea35673b5eae1e6d3d17e1d4243f2905"
+                &X-Amz-Signature=5ee07fa0b7814ef4e2faaad16c68adc6c38f13a56d49a2963ef9faff57a907f9"
             ),
         ),
     ] {
@@ -135,7 +136,8 @@ fn what_is_rebuilt_is_what_was_signed() {
             let proof = proof_for(region, AUDIENCE, token);
             assert!(looks_like_proof(&proof));
             let rebuilt = rebuild(&proof, AUDIENCE, signing_time(), AGE).unwrap();
-            let headers = [("host", host), (AUDIENCE_HEADER, AUDIENCE)];
+            let headers = [("host", host), (AUDIENCE_HEADER, AUDIENCE), (NONCE_HEADER, NONCE)];
+            assert_eq!(rebuilt.nonce, NONCE);
             assert_eq!(
                 rebuilt.signature,
                 signature(SECRET, query_of(&rebuilt.url), &headers),
@@ -153,7 +155,11 @@ fn what_is_rebuilt_is_what_was_signed() {
             let other = signature(
                 SECRET,
                 query_of(&rebuilt.url),
-                &[("host", host), (AUDIENCE_HEADER, "another")],
+                &[
+                    ("host", host),
+                    (AUDIENCE_HEADER, "another"),
+                    (NONCE_HEADER, NONCE),
+                ],
             );
             assert_ne!(rebuilt.signature, other);
         }
@@ -167,7 +173,10 @@ fn a_proof_names_neither_host_nor_audience_and_is_small() {
     let json: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(&json).unwrap();
     let mut names: Vec<&str> = json.keys().map(String::as_str).collect();
     names.sort_unstable();
-    assert_eq!(names, ["credential", "date", "region", "signature", "token"]);
+    assert_eq!(
+        names,
+        ["credential", "date", "nonce", "region", "signature", "token"]
+    );
     assert!(!format!("{json:?}").contains("the-broker"));
     let debug = format!(
         "{:?}",
@@ -177,6 +186,21 @@ fn a_proof_names_neither_host_nor_audience_and_is_small() {
         !debug.contains("SESSION") && !debug.contains("Signature"),
         "{debug}"
     );
+}
+
+/// Applications open many connections within a second.
+#[test]
+fn no_two_proofs_are_the_same() {
+    let region = Region::new("us-east-1").unwrap();
+    let signatures: std::collections::HashSet<String> = (0..100)
+        .map(|_| {
+            let proof = prove(&credentials(None), &region, AUDIENCE, signing_time()).unwrap();
+            rebuild(proof.expose(), AUDIENCE, signing_time(), AGE)
+                .unwrap()
+                .signature
+        })
+        .collect();
+    assert_eq!(signatures.len(), 100);
 }
 
 #[test]
@@ -221,7 +245,7 @@ fn encoded(json: &str) -> Vec<u8> {
 fn changed(from: &str, to: &str) -> Vec<u8> {
     let signature = "0123456789abcdef".repeat(4);
     let json = format!(
-        r#"{{"region":"us-east-1","credential":"{KEY_ID}/20261122/us-east-1/sts/aws4_request","date":"20261122T000000Z","token":"abc","signature":"{signature}"}}"#
+        r#"{{"region":"us-east-1","credential":"{KEY_ID}/20261122/us-east-1/sts/aws4_request","date":"20261122T000000Z","nonce":"{NONCE}","token":"abc","signature":"{signature}"}}"#
     );
     assert!(json.contains(from), "{from}");
     encoded(&json.replacen(from, to, 1))
@@ -237,6 +261,7 @@ fn every_field_has_one_shape() {
     assert_eq!(refusal(&changed("abc", "abc")), None);
     assert_eq!(refusal(&changed(r#""token":"abc","#, "")), None);
     let long = "A".repeat(129);
+    let nonce_field = format!("\"nonce\":\"{NONCE}\",");
     for (from, to, error) in [
         ("20261122T", "20261122t", Field("date")),
         ("20261122T000000Z", "20261122T000000", Field("date")),
@@ -259,6 +284,13 @@ fn every_field_has_one_shape() {
         (KEY_ID, "akiaexample234567abc", Field("credential")),
         (KEY_ID, "AKIAEXAMPLE23456 7ABC", Field("credential")),
         (KEY_ID, "AKIAEXAMPLE234567&ABC", Field("credential")),
+        (NONCE, "", Field("nonce")),
+        (NONCE, "AAECAwQFBgcICQoLDA0OD", Field("nonce")),
+        (NONCE, "AAECAwQFBgcICQoLDA0ODww", Field("nonce")),
+        (NONCE, "AAECAwQFBgcICQoLDA0OD=", Field("nonce")),
+        (NONCE, "AAECAwQFBgcICQoLDA0OD ", Field("nonce")),
+        (NONCE, "AAECAwQFBgcICQoLDA0OD\\n", Field("nonce")),
+        (&nonce_field, "", Json),
         ("\"abc\"", "\"\"", Field("token")),
         ("\"abc\"", "\"a b\"", Field("token")),
         ("\"abc\"", "\"a\\nb\"", Field("token")),
@@ -280,7 +312,7 @@ fn every_field_has_one_shape() {
     ] {
         assert_eq!(refusal(&changed(from, to)), Some(error), "{from} -> {to}");
     }
-    let array = format!(r#"["us-east-1","a","b","c","{}"]"#, "0".repeat(64));
+    let array = format!(r#"["us-east-1","a","b","n","c","{}"]"#, "0".repeat(64));
     assert_eq!(refusal(&encoded(&array)), Some(Json));
 }
 
@@ -362,7 +394,7 @@ proptest! {
         let token = token.replace(['"', '\\'], "&");
         let signature = "a".repeat(64);
         let json = format!(
-            r#"{{"region":"{region}","credential":"{KEY_ID}/20261122/{region}/sts/aws4_request","date":"20261122T000000Z","token":"{token}","signature":"{signature}"}}"#
+            r#"{{"region":"{region}","credential":"{KEY_ID}/20261122/{region}/sts/aws4_request","date":"20261122T000000Z","nonce":"{NONCE}","token":"{token}","signature":"{signature}"}}"#
         );
         if let Ok(rebuilt) = rebuild(&encoded(&json), AUDIENCE, signing_time(), AGE) {
             let uri: http::Uri = rebuilt.url.parse().unwrap();
