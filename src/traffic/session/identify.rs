@@ -81,7 +81,10 @@ async fn prove(shared: &Shared, started: &mut Started, deadline: Instant) -> Res
         return Err(failure);
     }
     let source = address_of(started.peer);
-    judge_source(shared, source)?;
+    let is_locked = || is_locked(shared, source);
+    if is_locked() {
+        return Err(ProofError::Locked.into());
+    }
     if !is_private(started.client.stream(), started.peer) {
         return Err(ProofError::InClear.into());
     }
@@ -90,6 +93,7 @@ async fn prove(shared: &Shared, started: &mut Started, deadline: Instant) -> Res
         identity: &shared.identity,
         authenticators: &authenticators,
         user: String::from_utf8_lossy(user).into_owned(),
+        is_locked: &is_locked,
         client: &mut started.client,
     };
     let proven = tokio::select! {
@@ -101,12 +105,9 @@ async fn prove(shared: &Shared, started: &mut Started, deadline: Instant) -> Res
 }
 
 /// Guessers have to wait, before anything is computed for them.
-fn judge_source(shared: &Shared, source: Option<IpAddr>) -> Result<(), ProofError> {
+fn is_locked(shared: &Shared, source: Option<IpAddr>) -> bool {
     let now = shared.clock.now();
-    match source.is_some_and(|source| shared.lockout.is_locked(source, now)) {
-        true => Err(ProofError::Locked),
-        false => Ok(()),
-    }
+    source.is_some_and(|source| shared.lockout.is_locked(source, now))
 }
 
 fn remember(shared: &Shared, source: Option<IpAddr>, proven: &Result<Caller, Failure>) {
