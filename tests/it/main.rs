@@ -17,6 +17,7 @@ mod support;
 mod bad_servers;
 mod balancer;
 mod bulk;
+mod callers;
 mod cancel;
 mod command_line;
 mod credentials;
