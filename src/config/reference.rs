@@ -88,7 +88,7 @@ pub const TOP: &[Key] = &[
     key(
         "authenticators",
         "[\"local\"]",
-        "How callers may prove who they are, the first that fits decides: `local` (loopback and unix sockets), `aws-iam`, `oidc`, `oauthbearer` (the tokens of `oidc`, as libpq 18 sends them), `scram`. A listener beyond loopback needs others than `local`, policies and `[client_tls]`.",
+        "How callers may prove who they are, the first that fits decides: `local` (loopback and unix sockets), `aws-iam`, `oidc`, `oauthbearer` (the tokens of `oidc`, as libpq 18 sends them; not beside others that are asked for), `scram`. A listener beyond loopback needs others than `local`, policies and `[client_tls]`.",
     ),
     key(
         "login_failures_per_minute",
@@ -350,7 +350,7 @@ pub const CREDENTIAL: &[Key] = &[
     key(
         "kind",
         "iam",
-        "`iam` (an auth token), `password_file`, `password_env`, `secret` (AWS Secrets Manager) or `passthrough` (the server's own exchange is relayed to the client).",
+        "`iam` (an auth token), `password_file`, `password_env`, `secret` (AWS Secrets Manager) or `passthrough` (the server's own exchange is relayed to the client; not where clients are asked for a proof).",
     ),
     key(
         "assume_role",

@@ -47,6 +47,11 @@ impl Authenticator {
         }
     }
 
+    /// The client is asked for it: it does not show by the connection itself.
+    pub fn asks(self) -> bool {
+        !matches!(self, Self::Local | Self::Mtls)
+    }
+
     /// Its evidence comes as a password in clear.
     pub fn takes_passwords(self) -> bool {
         matches!(self, Self::AwsIam | Self::Oidc)

@@ -76,8 +76,7 @@ async fn prove(shared: &Shared, started: &mut Started, deadline: Instant) -> Res
             Err(_) => {}
         }
     }
-    let asks = |one: &Authenticator| !matches!(one, Authenticator::Local | Authenticator::Mtls);
-    if !authenticators.iter().any(asks) {
+    if !authenticators.iter().any(|one| one.asks()) {
         return Err(failure);
     }
     let source = address_of(started.peer);

@@ -325,7 +325,7 @@ fn proofs_that_prove_nothing() {
 fn altered_date(proof: &str) -> String {
     let mut date = String::new();
     let _ = altered(proof, |fields| {
-        fields["date"].as_str().unwrap().clone_into(&mut date)
+        fields["date"].as_str().unwrap().clone_into(&mut date);
     });
     date
 }
