@@ -5,6 +5,7 @@ mod aws_iam;
 mod bearer;
 mod client;
 mod guesses;
+mod issuers;
 mod oidc;
 mod outside;
 mod scram;

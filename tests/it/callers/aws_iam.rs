@@ -235,6 +235,26 @@ fn roles_have_the_name_that_iam_knows_whatever_their_session() {
     );
 }
 
+/// What STS cannot say, the configuration does: who belongs together.
+#[test]
+fn principals_have_groups_of_the_configuration() {
+    let (sandbox, _turn) = Sandbox::shared();
+    let arn = sandbox.text("/aws/dbproxy/arn");
+    let cedar = permit("in Group::\"oncall\"", "app_ro");
+    let groups = format!("[groups]\noncall = ['IamUser::\"{arn}\"']\n");
+    let proxy = proxy(sandbox, &cedar, &groups);
+    assert_in(&log_in(&proxy, &proof(&keys(sandbox, "dbproxy"))));
+    let other = by_password(
+        proxy.port(),
+        "app_ro",
+        proof(&keys(sandbox, "powerless")).as_bytes(),
+    );
+    let [state, message, _] = refusal(&other);
+    assert_eq!(state, "42501");
+    let other = sandbox.text("/aws/powerless/arn");
+    assert!(message.starts_with(&other), "{message}");
+}
+
 /// One refusal for all of them; the log tells them apart.
 #[test]
 fn proofs_that_prove_nothing() {

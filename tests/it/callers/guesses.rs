@@ -1,6 +1,6 @@
 //! Whoever guesses has to wait.
 
-use super::client::{by_scram, challenged, connect_from, outcome};
+use super::client::{by_scram, challenged, connect_from, knock, outcome};
 use super::{assert_not_proven, configuration, permit, scram};
 use crate::balancer::header_for;
 use crate::support::raw::{Message, startup};
@@ -97,6 +97,26 @@ fn without_a_limit_nobody_waits() {
     let (sandbox, _turn) = Sandbox::shared();
     let proxy = proxy(sandbox, 0, "");
     (0..30).for_each(|_| guess(&proxy));
+    assert_eq!(
+        by_scram(proxy.port(), "dashboard", scram::SECRET)
+            .last()
+            .unwrap()
+            .tag,
+        b'Z'
+    );
+}
+
+/// psql asks its user for a password on a second connection: the first one leaves when it is asked.
+#[test]
+fn leaving_when_asked_is_no_guess() {
+    let (sandbox, _turn) = Sandbox::shared();
+    let proxy = proxy(sandbox, 1, "");
+    for _ in 0..3 {
+        let mut raw = Raw::connect(proxy.port());
+        knock(&mut raw, "dashboard");
+    }
+    proxy.wait_until_logged("the client left during the authentication");
+    proxy.wait_for_metric("dbproxy_connections_closed_total{reason=\"client_lost\"}", 3.0);
     assert_eq!(
         by_scram(proxy.port(), "dashboard", scram::SECRET)
             .last()

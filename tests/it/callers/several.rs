@@ -4,7 +4,7 @@ use super::client::{PASSWORD, SASL, by_password, by_scram, code, knock};
 use super::{assert_not_proven, aws_iam, configuration, permit, refusal, scram};
 use crate::support::issuer::{Issuer, Key};
 use crate::support::raw::message;
-use crate::support::{Proxy, Raw, Sandbox};
+use crate::support::{Proxy, Raw, Sandbox, psql};
 
 /// Whoever gives a name with a password of its own is asked for that, everybody else for a proof; each kind is
 /// told by its beginning.
@@ -136,4 +136,23 @@ fn a_client_that_gives_no_proof_is_refused_in_time() {
     let [state, message, _] = refusal(&super::client::outcome(&mut raw));
     assert_eq!(state, "28000");
     assert!(message.contains("no proof of identity came in time"), "{message}");
+}
+
+/// Nobody stands between the two ends of a unix socket, so a proof needs no TLS there.
+#[test]
+fn a_unix_socket_takes_proofs_too() {
+    let (sandbox, _turn) = Sandbox::shared();
+    let directory = std::env::temp_dir().join(format!("dbproxy-it-callers-{}", std::process::id()));
+    let tables = scram::table(sandbox, &[("dashboard", scram::SECRET)]);
+    let cedar = permit("== PasswordUser::\"dashboard\"", "app_ro");
+    let config = configuration(sandbox, &["scram"], &cedar, ("", &tables))
+        .replace("127.0.0.1:0", &format!("unix:{}", directory.display()));
+    let proxy = Proxy::start(sandbox, &config);
+    let connection = format!("host={} port=5432 user=dashboard dbname=app", directory.display());
+    for (password, output) in [(scram::SECRET, "app_ro\n"), ("a guess", "")] {
+        let seen = psql(&connection, &[("PGPASSWORD", password)], "select current_user");
+        assert_eq!(String::from_utf8_lossy(&seen.stdout), output, "{}", proxy.log());
+    }
+    drop(proxy);
+    let _ = std::fs::remove_dir_all(directory);
 }

@@ -1,12 +1,16 @@
 //! An issuer of tokens on this machine: its discovery document, its keys, and what it signs.
 
+use super::Sandbox;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::{Value, json};
-use std::io::{BufRead, BufReader, Write};
-use std::net::{TcpListener, TcpStream};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -79,9 +83,30 @@ pub fn seconds() -> u64 {
 impl Issuer {
     /// Publishes these keys.
     pub fn start(keys: &[&Key]) -> Self {
+        Self::serve(keys, None)
+    }
+
+    /// The same over https, as `localhost`, with the certificate of dbproxy's client leg.
+    pub fn start_with_tls(sandbox: &Sandbox, keys: &[&Key]) -> Self {
+        let chain = CertificateDer::pem_file_iter(sandbox.text("/ca/proxy_cert")).unwrap();
+        let key = PrivateKeyDer::from_pem_file(sandbox.text("/ca/proxy_key")).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(chain.map(Result::unwrap).collect(), key);
+        Self::serve(keys, Some(Arc::new(config.unwrap())))
+    }
+
+    fn serve(keys: &[&Key], tls: Option<Arc<ServerConfig>>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
         let issuer = Self {
-            url: format!("http://{}", listener.local_addr().unwrap()),
+            url: match tls {
+                Some(_) => format!("https://localhost:{port}"),
+                None => format!("http://127.0.0.1:{port}"),
+            },
             keys: Arc::new(Mutex::new(Published {
                 keys: Vec::new(),
                 requests: 0,
@@ -93,7 +118,13 @@ impl Issuer {
         // Ends with the process.
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
-                let _ = answer(stream, &url, &published);
+                let _ = match tls.clone() {
+                    Some(tls) => {
+                        let session = ServerConnection::new(tls).unwrap();
+                        answer(StreamOwned::new(session, stream), &url, &published)
+                    }
+                    None => answer(stream, &url, &published),
+                };
             }
         });
         issuer
@@ -125,20 +156,25 @@ impl Issuer {
 
     /// `[oidc.it]` for this issuer, with further lines.
     pub fn table(&self, lines: &str) -> String {
+        self.table_named("it", lines)
+    }
+
+    pub fn table_named(&self, name: &str, lines: &str) -> String {
         format!(
-            "[oidc.it]\nissuer = \"{}\"\naudience = \"{AUDIENCE}\"\n{lines}\n",
+            "[oidc.{name}]\nissuer = \"{}\"\naudience = \"{AUDIENCE}\"\n{lines}\n",
             self.url
         )
     }
 }
 
-fn answer(mut stream: TcpStream, url: &str, published: &Mutex<Published>) -> std::io::Result<()> {
-    let mut lines = BufReader::new(stream.try_clone()?).lines();
+fn answer(mut stream: impl Read + Write, url: &str, published: &Mutex<Published>) -> std::io::Result<()> {
+    let mut lines = BufReader::new(&mut stream).lines();
     let request = lines.next().unwrap_or_else(|| Ok(String::new()))?;
     while lines
         .next()
         .is_some_and(|line| line.is_ok_and(|line| !line.is_empty()))
     {}
+    drop(lines);
     let mut published = published.lock().unwrap();
     if published.is_down {
         return Ok(());
@@ -154,5 +190,6 @@ fn answer(mut stream: TcpStream, url: &str, published: &Mutex<Published>) -> std
         stream,
         "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
         body.len()
-    )
+    )?;
+    stream.flush()
 }
