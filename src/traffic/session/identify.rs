@@ -7,7 +7,7 @@ mod exchange;
 
 use super::Shared;
 use super::refuse::Refused;
-use super::startup::{Started, shutting_down};
+use super::startup::{Started, out_of_patience, shutting_down};
 use crate::access::identity::{Authenticator, IdentityError, Peer, ProofError};
 use crate::domain::caller::Caller;
 use crate::domain::reason::CloseReason;
@@ -97,7 +97,7 @@ async fn prove(shared: &Shared, started: &mut Started, deadline: Instant) -> Res
     };
     let proven = tokio::select! {
         proven = timeout_at(deadline, exchange.run()) => proven.unwrap_or(Err(Failure::Late)),
-        () = shared.shutdown.end.cancelled() => Err(Failure::Shutdown),
+        () = out_of_patience(&shared.shutdown) => Err(Failure::Shutdown),
     };
     remember(shared, source, &proven);
     proven

@@ -5,6 +5,7 @@ use super::{assert_not_proven, aws_iam, configuration, permit, refusal, scram};
 use crate::support::issuer::{Issuer, Key};
 use crate::support::raw::message;
 use crate::support::{Proxy, Raw, Sandbox, psql};
+use std::time::{Duration, Instant};
 
 /// Whoever gives a name with a password of its own is asked for that, everybody else for a proof; each kind is
 /// told by its beginning.
@@ -155,4 +156,23 @@ fn a_unix_socket_takes_proofs_too() {
     }
     drop(proxy);
     let _ = std::fs::remove_dir_all(directory);
+}
+
+/// Nobody waits at a shutdown for clients that have not proven anything yet.
+#[test]
+fn a_client_that_is_being_asked_does_not_hold_up_a_shutdown() {
+    let (sandbox, _turn) = Sandbox::shared();
+    let tables = scram::table(sandbox, &[("dashboard", scram::SECRET)]);
+    let head = "drain_timeout = \"25s\"";
+    let config = configuration(sandbox, &["scram"], "", (head, &tables));
+    let mut proxy = Proxy::start(sandbox, &config);
+    let mut raw = Raw::connect(proxy.port());
+    knock(&mut raw, "dashboard");
+    let began = Instant::now();
+    proxy.signal("TERM");
+    let [state, ..] = refusal(&super::client::outcome(&mut raw));
+    assert_eq!(state, "57P01");
+    drop(raw);
+    proxy.wait_for_exit();
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
 }
