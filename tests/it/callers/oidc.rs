@@ -284,3 +284,20 @@ fn inside_tls_it_works_too_and_policy_may_ask_for_it() {
     let [state, ..] = refusal(&by_password(proxy.port(), "jane", token.as_bytes()));
     assert_eq!(state, "42501", "loopback in clear is private, but not TLS");
 }
+
+/// An issuer may call its subjects what it likes; a line of the log still says who it was and nothing else.
+#[test]
+fn a_subject_cannot_write_other_fields_of_the_log() {
+    let (sandbox, _turn) = Sandbox::shared();
+    let key = Key::new("one");
+    let issuer = Issuer::start(&[&key]);
+    let proxy = proxy(sandbox, &issuer, "");
+    let subject = "jane policy=\"admin\" db_user=\"boss\"";
+    let token = key.sign(&issuer.claims(subject, &["readers"]));
+    let outcome = by_password(proxy.port(), "jane", token.as_bytes());
+    assert_eq!(outcome.last().unwrap().tag, b'Z', "{outcome:?}");
+    proxy.wait_until_logged(r#"#jane policy=\"admin\" db_user=\"boss\"" source="#);
+    let second_line = key.sign(&issuer.claims("jane\nWARN audit: session opened", &["readers"]));
+    let refused = by_password(proxy.port(), "jane", second_line.as_bytes());
+    assert_not_proven(&proxy, &refused, "claim `sub`");
+}
