@@ -232,7 +232,7 @@ mod tests {
             };
             let caller = Caller::new(principal, ProofKind::Oidc);
             tracing::subscriber::with_default(subscriber, || {
-                tracing::info!(caller = Some(&caller).map(shown), end = 1, "text");
+                tracing::info!(caller = shown(&caller), end = 1, "text");
             });
             let bytes = lines.0.lock().unwrap().clone();
             String::from_utf8(bytes).unwrap()

@@ -301,3 +301,20 @@ fn a_subject_cannot_write_other_fields_of_the_log() {
     let refused = by_password(proxy.port(), "jane", second_line.as_bytes());
     assert_not_proven(&proxy, &refused, "claim `sub`");
 }
+
+/// For when permits are watched: the token was good for so long, and so is what it opened.
+#[test]
+#[ignore = "nothing ends a session yet whose permit has expired"]
+fn a_session_ends_with_the_token_that_opened_it() {
+    let (sandbox, _turn) = Sandbox::shared();
+    let key = Key::new("one");
+    let issuer = Issuer::start(&[&key]);
+    let proxy = proxy(sandbox, &issuer, "");
+    let mut claims = issuer.claims("jane", &["readers"]);
+    claims["exp"] = json!(seconds() + 3);
+    let mut raw = Raw::connect(proxy.port());
+    let outcome = with_password(&mut raw, "jane", key.sign(&claims).as_bytes());
+    assert_eq!(outcome.last().unwrap().tag, b'Z', "{outcome:?}");
+    let ended = raw.message().expect("last words, while the session is idle");
+    assert_eq!(ended.field(b'C'), "57P01", "{ended:?}");
+}

@@ -52,6 +52,8 @@ fn proofs_cross_the_network_inside_tls_only() {
     let output = psql(&connection, &[("PGPASSWORD", "a guess")], "select 1");
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(told.contains(super::NOT_PROVEN), "{told}");
+    proxy.wait_until_logged("a proof would cross the network in clear");
+    proxy.wait_for_metric("dbproxy_connections_closed_total{reason=\"not_identified\"}", 3.0);
     let output = psql(
         &connection,
         &[("PGPASSWORD", scram::SECRET)],

@@ -173,3 +173,38 @@ fn channel_binding_can_be_required() {
     let output = psql(&connection, &[("PGPASSWORD", SECRET)], "select current_user");
     assert_is(&proxy, &output, "app_ro");
 }
+
+/// For when SIGHUP reaches the file, as its reference says.
+#[test]
+#[ignore = "SIGHUP does not read the verifiers again yet"]
+fn the_file_is_read_again_on_sighup_and_a_broken_one_is_not_taken() {
+    let (sandbox, _turn) = Sandbox::shared();
+    let file = directory(sandbox).join("verifiers");
+    std::fs::write(&file, line("dashboard", SECRET)).unwrap();
+    let tables = format!("[scram]\nfile = \"{}\"\n", file.display());
+    let cedar = permit("is PasswordUser", "app_ro");
+    let head = "login_failures_per_minute = 0";
+    let config = configuration(sandbox, &["scram"], &cedar, (head, &tables));
+    let proxy = Proxy::start(sandbox, &config);
+    let is_in = |user: &str| by_scram(proxy.port(), user, SECRET).last().unwrap().tag == b'Z';
+    assert!(is_in("dashboard") && !is_in("report"));
+    std::fs::write(&file, line("report", SECRET)).unwrap();
+    proxy.signal("HUP");
+    let until = |wanted: bool| {
+        let began = std::time::Instant::now();
+        while is_in("report") != wanted {
+            assert!(
+                began.elapsed() < std::time::Duration::from_secs(10),
+                "{}",
+                proxy.log()
+            );
+        }
+    };
+    until(true);
+    assert!(!is_in("dashboard"));
+    std::fs::write(&file, "\"report\" \"in clear\"\n").unwrap();
+    proxy.signal("HUP");
+    proxy.wait_until_logged("reload failed");
+    assert!(is_in("report"), "the present users stay");
+    assert!(!proxy.log().contains("in clear"));
+}
