@@ -27,9 +27,9 @@ const USERS: &str = "db_users = [\"app_ro\", \"app_rw\"]\ndb_roles = { reader = 
 fn directory(sandbox: &Sandbox) -> PathBuf {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-    let directory = sandbox
-        .dir
-        .join(format!("callers-{}-{number}", std::process::id()));
+    let directory = sandbox.dir.join(format!("callers-{number}"));
+    // An earlier run's.
+    let _ = std::fs::remove_dir_all(&directory);
     std::fs::create_dir_all(&directory).unwrap();
     directory
 }
