@@ -121,6 +121,7 @@ pub fn check(
     let listeners = listeners::assign(&mut chosen, common, &command_line.listen, &problems);
     let conditions = callers::Conditions {
         callers: &callers,
+        targets: &chosen,
         has_policy: policy.dir.is_some(),
         has_tls: general.client_tls.is_some(),
     };

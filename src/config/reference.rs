@@ -93,7 +93,7 @@ pub const TOP: &[Key] = &[
     key(
         "authenticators",
         "[\"local\"]",
-        "How callers may prove who they are, the first that fits decides: `local` (loopback and unix sockets), `aws-iam`, `oidc`, `oauthbearer` (the tokens of `oidc`, as libpq 18 sends them), `mtls`, `scram`. A listener beyond loopback needs others than `local`, policies and `[client_tls]`.",
+        "How callers may prove who they are, the first that fits decides: `local` (loopback and unix sockets), `aws-iam`, `oidc`, `oauthbearer` (the tokens of `oidc`, as libpq 18 sends them; not beside others that are asked for), `mtls`, `scram`. A listener beyond loopback needs others than `local`, policies and `[client_tls]`.",
     ),
     key(
         "login_failures_per_minute",
@@ -406,7 +406,7 @@ pub const CREDENTIAL: &[Key] = &[
     key(
         "kind",
         "iam",
-        "`iam` (an auth token), `password_file`, `password_env`, `secret` (AWS Secrets Manager), `passthrough` (the server's own exchange is relayed to the client) or `broker` (the server is another dbproxy, which is shown who logs in).",
+        "`iam` (an auth token), `password_file`, `password_env`, `secret` (AWS Secrets Manager), `passthrough` (the server's own exchange is relayed to the client; not where clients are asked for a proof) or `broker` (the server is another dbproxy, which is shown who logs in).",
     ),
     key(
         "assume_role",

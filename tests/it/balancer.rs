@@ -21,7 +21,7 @@ fn header(command: u8, family: u8, body: &[u8]) -> Vec<u8> {
     [SIGNATURE, &[0x20 | command, family], &length, body].concat()
 }
 
-fn header_for(client: &str) -> Vec<u8> {
+pub fn header_for(client: &str) -> Vec<u8> {
     let SocketAddr::V4(client) = client.parse().unwrap() else {
         panic!("an IPv4 address")
     };

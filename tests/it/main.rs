@@ -18,6 +18,7 @@ mod audit;
 mod bad_servers;
 mod balancer;
 mod bulk;
+mod callers;
 mod cancel;
 mod command_line;
 mod credentials;

@@ -177,7 +177,7 @@ impl Record {
         tracing::info!(
             target: "audit",
             session = %self.session,
-            caller = self.caller.as_ref().map(tracing::field::display),
+            caller = self.caller.as_ref().map(shown),
             source = self.source,
             listener = self.listener,
             database_target = self.target,
@@ -207,7 +207,7 @@ impl Record {
         tracing::warn!(
             target: "audit",
             session = %self.session,
-            caller = self.caller.as_ref().map(tracing::field::display),
+            caller = self.caller.as_ref().map(shown),
             source = self.source,
             listener = self.listener,
             database_target = self.target,
@@ -240,7 +240,7 @@ impl Record {
         tracing::info!(
             target: "audit",
             session = %self.session,
-            caller = self.caller.as_ref().map(tracing::field::display),
+            caller = self.caller.as_ref().map(shown),
             database_target = self.target,
             db_user = self.user,
             database = self.database,
@@ -305,4 +305,61 @@ fn bounded(text: &[u8]) -> String {
 
 fn millis(took: Duration) -> u64 {
     u64::try_from(took.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// A caller as the value of one field. An issuer chooses what its subjects are called; a name that could be taken
+/// for further fields is quoted, as texts are.
+fn shown(caller: &Caller) -> impl tracing::Value {
+    let name = caller.to_string();
+    let is_one_word = name.chars().all(|c| c.is_ascii_graphic() && c != '"');
+    tracing::field::display(if is_one_word { name } else { format!("{name:?}") })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::caller::{Principal, ProofKind};
+    use std::io::Write;
+    use std::sync::Mutex;
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn no_name_of_a_caller_can_be_taken_for_other_fields() {
+        let line = |subject: &str| {
+            let lines = Lines::default();
+            let written = lines.clone();
+            let subscriber = tracing_subscriber::fmt()
+                .with_ansi(false)
+                .with_writer(move || written.clone())
+                .finish();
+            let principal = Principal::Oidc {
+                issuer: "https://a".to_owned(),
+                subject: subject.to_owned(),
+            };
+            let caller = Caller::new(principal, ProofKind::Oidc);
+            tracing::subscriber::with_default(subscriber, || {
+                tracing::info!(caller = shown(&caller), end = 1, "text");
+            });
+            let bytes = lines.0.lock().unwrap().clone();
+            String::from_utf8(bytes).unwrap()
+        };
+        assert!(line("jane").contains("text caller=oidc:https://a#jane end=1"));
+        let forged = line("jane policy=\"admin\"");
+        assert!(
+            forged.contains(r#"text caller="oidc:https://a#jane policy=\"admin\"" end=1"#),
+            "{forged}"
+        );
+    }
 }

@@ -48,6 +48,11 @@ impl Authenticator {
         }
     }
 
+    /// The client is asked for it: it does not show by the connection itself.
+    pub fn asks(self) -> bool {
+        !matches!(self, Self::Local | Self::Mtls)
+    }
+
     /// Its evidence comes as a password in clear.
     pub fn takes_passwords(self) -> bool {
         matches!(self, Self::AwsIam | Self::Oidc)
@@ -120,11 +125,12 @@ impl ProofError {
         Chain(self).to_string()
     }
 
-    /// Somebody may be guessing.
+    /// Somebody may be guessing. Not who has offered nothing: libpq does, to learn whom to ask for a token.
     pub fn is_a_guess(&self) -> bool {
         !matches!(
             self,
-            Self::InClear
+            Self::Nothing
+                | Self::InClear
                 | Self::Locked
                 | Self::AwsIam(AwsIamError::Unavailable(_) | AwsIamError::Throttled)
                 | Self::Oidc(OidcError::KeysUnavailable(_) | OidcError::Crowded)
@@ -332,6 +338,20 @@ mod tests {
             "jane",
         ] {
             assert_eq!(of(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn only_what_was_offered_can_be_a_guess() {
+        for error in [
+            ProofError::Unfit,
+            ProofError::Scram(ScramError::Proof),
+            ProofError::Malformed("message"),
+        ] {
+            assert!(error.is_a_guess(), "{error}");
+        }
+        for error in [ProofError::Nothing, ProofError::InClear, ProofError::Locked] {
+            assert!(!error.is_a_guess(), "{error}");
         }
     }
 

@@ -1,11 +1,13 @@
 //! How callers prove who they are: `authenticators`, and a table for each that needs one.
 
 use super::ListenerSetting;
+use super::choose::Chosen;
 use crate::access::identity::scram::Verifiers;
 use crate::access::identity::{Authenticator, IssuerSettings, aws_iam, mtls, oidc};
 use crate::config::reference;
 use crate::config::section::{Problems, Section};
 use crate::config::values::duration;
+use crate::domain::target::CredentialKind;
 use crate::error::Chain;
 use std::cell::RefCell;
 use std::path::PathBuf;
@@ -70,12 +72,23 @@ pub fn read_authenticators(section: &mut Section<'_>) -> Option<Vec<Authenticato
             None => {}
         }
     }
+    let other = |one: &&Authenticator| one.asks() && **one != Authenticator::OauthBearer;
+    if let Some(other) = read
+        .iter()
+        .find(other)
+        .filter(|_| read.contains(&Authenticator::OauthBearer))
+    {
+        // The protocol asks a client once.
+        let what = format_args!("`oauthbearer` is never asked for beside `{}`", other.as_str());
+        section.problem("authenticators", what);
+    }
     Some(read)
 }
 
 /// What a listener needs that is to be reached by others.
 pub struct Conditions<'a> {
     pub callers: &'a CallersSetting,
+    pub targets: &'a [Chosen],
     pub has_policy: bool,
     pub has_tls: bool,
 }
@@ -93,6 +106,13 @@ pub fn judge(listeners: &[ListenerSetting], conditions: &Conditions<'_>, problem
                     authenticator.as_str()
                 ));
             }
+        }
+        if let Some(asked) = asked_twice(listener, conditions.targets) {
+            problem(format!(
+                "{address} takes `{}`, but a credential of the target is `passthrough`: the database would ask the \
+                 client too, which answers with the proof that it has given here",
+                asked.as_str()
+            ));
         }
         if address.is_local() {
             continue;
@@ -116,6 +136,18 @@ pub fn judge(listeners: &[ListenerSetting], conditions: &Conditions<'_>, problem
             ));
         }
     }
+}
+
+/// What clients are asked for where the database's own question reaches them as well.
+fn asked_twice(listener: &ListenerSetting, targets: &[Chosen]) -> Option<Authenticator> {
+    let target = targets
+        .iter()
+        .map(|chosen| &chosen.target)
+        .find(|target| target.name == listener.target)?;
+    let credentials = target.user_credentials.values().chain([&target.credential]);
+    let passes_through = |kind: &CredentialKind| matches!(kind, CredentialKind::Passthrough);
+    let asked = listener.authenticators.iter().copied().find(|one| one.asks());
+    asked.filter(|_| credentials.into_iter().any(passes_through))
 }
 
 fn read_aws_iam(root: &mut Section<'_>) -> Option<aws_iam::Settings> {

@@ -387,3 +387,29 @@ fn ids_durations_and_placeholders_that_cannot_be_right_are_mistakes() {
         );
     }
 }
+
+#[test]
+fn nobody_is_asked_twice_for_different_things() {
+    let oidc = "[oidc.a]\nissuer = \"https://a\"\naudience = \"b\"\n";
+    let with = |authenticators: &str, target: &str| {
+        let file = format!("authenticators = {authenticators}\n{oidc}{TWO}{target}");
+        checked(&file, CommandLine::default())
+    };
+    let passthrough = "[targets.b.users.old]\ncredential = { kind = \"passthrough\" }\n";
+    assert!(with("[\"oidc\"]", "").is_ok());
+    assert!(with("[\"local\"]", passthrough).is_ok());
+    let lines = with("[\"local\", \"oidc\"]", passthrough).unwrap_err();
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(
+        lines[0].starts_with(
+            "listen (b): 127.0.0.1:5433 takes `oidc`, but a credential of the target is `passthrough`"
+        ),
+        "{lines:?}"
+    );
+    assert!(with("[\"local\", \"oauthbearer\"]", "").is_ok());
+    let lines = with("[\"oidc\", \"oauthbearer\"]", "").unwrap_err();
+    assert_eq!(
+        lines,
+        ["authenticators: `oauthbearer` is never asked for beside `oidc`"]
+    );
+}

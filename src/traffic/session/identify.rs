@@ -7,7 +7,7 @@ mod exchange;
 
 use super::Shared;
 use super::refuse::Refused;
-use super::startup::{Started, shutting_down};
+use super::startup::{Started, out_of_patience, shutting_down};
 use crate::access::identity::{Authenticator, IdentityError, Peer, ProofError};
 use crate::domain::caller::Caller;
 use crate::domain::reason::CloseReason;
@@ -80,12 +80,14 @@ async fn prove(shared: &Shared, started: &mut Started, deadline: Instant) -> Res
     if let Some(certificate) = certificate.filter(|_| authenticators.contains(&Authenticator::Mtls)) {
         return Ok(shared.identity.by_certificate(certificate)?);
     }
-    let asks = |one: &Authenticator| !matches!(one, Authenticator::Local | Authenticator::Mtls);
-    if !authenticators.iter().any(asks) {
+    if !authenticators.iter().any(|one| one.asks()) {
         return Err(failure);
     }
     let source = address_of(started.peer);
-    judge_source(shared, source)?;
+    let is_locked = || is_locked(shared, source);
+    if is_locked() {
+        return Err(ProofError::Locked.into());
+    }
     if !is_private(started.client.stream(), started.peer) {
         return Err(ProofError::InClear.into());
     }
@@ -94,23 +96,21 @@ async fn prove(shared: &Shared, started: &mut Started, deadline: Instant) -> Res
         identity: &shared.identity,
         authenticators: &authenticators,
         user: String::from_utf8_lossy(user).into_owned(),
+        is_locked: &is_locked,
         client: &mut started.client,
     };
     let proven = tokio::select! {
         proven = timeout_at(deadline, exchange.run()) => proven.unwrap_or(Err(Failure::Late)),
-        () = shared.shutdown.end.cancelled() => Err(Failure::Shutdown),
+        () = out_of_patience(&shared.shutdown) => Err(Failure::Shutdown),
     };
     remember(shared, source, &proven);
     proven
 }
 
 /// Guessers have to wait, before anything is computed for them.
-fn judge_source(shared: &Shared, source: Option<IpAddr>) -> Result<(), ProofError> {
+fn is_locked(shared: &Shared, source: Option<IpAddr>) -> bool {
     let now = shared.clock.now();
-    match source.is_some_and(|source| shared.lockout.is_locked(source, now)) {
-        true => Err(ProofError::Locked),
-        false => Ok(()),
-    }
+    source.is_some_and(|source| shared.lockout.is_locked(source, now))
 }
 
 fn remember(shared: &Shared, source: Option<IpAddr>, proven: &Result<Caller, Failure>) {

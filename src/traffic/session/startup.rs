@@ -170,14 +170,16 @@ async fn in_time<T>(
     deadline: Instant,
     work: impl Future<Output = Result<T, Fault>>,
 ) -> Result<T, Fault> {
-    let drained = async {
-        shutdown.drain.cancelled().await;
-        sleep(DRAIN_PATIENCE).await;
-    };
     tokio::select! {
         outcome = timeout_at(deadline, work) => outcome.unwrap_or(Err(Fault::Late)),
-        () = drained => Err(Fault::Drained),
+        () = out_of_patience(shutdown) => Err(Fault::Drained),
     }
+}
+
+/// Resolves some moments after dbproxy began to drain: nobody whose session has not begun is waited for longer.
+pub async fn out_of_patience(shutdown: &Shutdown) {
+    shutdown.drain.cancelled().await;
+    sleep(DRAIN_PATIENCE).await;
 }
 
 /// What a client is told when its session ends, or does not begin, because dbproxy ends.

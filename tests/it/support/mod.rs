@@ -1,5 +1,6 @@
 //! What the tests stand on: the sandbox, a dbproxy of their own, a client that speaks raw bytes.
 
+pub mod issuer;
 pub mod modern;
 pub mod proxy;
 pub mod raw;

@@ -139,6 +139,11 @@ impl Proxy {
         }
     }
 
+    /// Something else that nothing may say.
+    pub fn keep_secret(&mut self, secret: impl Into<String>) {
+        self.secrets.push(secret.into());
+    }
+
     pub fn log(&self) -> String {
         self.log.lock().unwrap().clone()
     }

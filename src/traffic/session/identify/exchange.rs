@@ -25,6 +25,8 @@ pub struct Exchange<'a> {
     pub authenticators: &'a [Authenticator],
     /// As the client sent it.
     pub user: String,
+    /// Whether the client's address has failed too often by now.
+    pub is_locked: &'a (dyn Fn() -> bool + Sync),
     pub client: &'a mut FrameReader<ClientStream>,
 }
 
@@ -138,6 +140,10 @@ impl Exchange<'_> {
         let mut body = frame.body;
         let copy = Zeroizing::new(body.to_vec());
         body.fill(0);
+        // Others of its address may have failed meanwhile: a crowd of connections has no more tries than one.
+        if (self.is_locked)() {
+            return Err(ProofError::Locked.into());
+        }
         Ok(copy)
     }
 }
