@@ -1,0 +1,187 @@
+//! `dbproxy policy check [DIR]`
+
+use super::args::Check;
+use super::asked::Outcome;
+use super::{CASES_FILE, cases, warning};
+use crate::access::policy::set::read;
+use crate::access::policy::{Problem, Set, Severity, lint};
+use crate::cli::args::Format;
+use crate::cli::exit::Failure;
+use crate::cli::output;
+use crate::config::check::CommandLine;
+use crate::config::{Settings, check, source};
+use serde_json::{Value, json};
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use toml::Table;
+
+/// What is wrong, and what is odd.
+#[derive(Default)]
+struct Findings {
+    policies: usize,
+    problems: Vec<Problem>,
+    /// Mistakes of the configuration, which have no place in a set.
+    others: Vec<String>,
+}
+
+pub fn run(flags: &Check) -> Result<ExitCode, Failure> {
+    let mut findings = Findings::default();
+    // A directory alone is judged alone, whatever configuration lies about.
+    let file = match (&flags.common.config, &flags.dir) {
+        (None, Some(_)) => None,
+        (named, _) => {
+            Some(source::read(named.as_deref(), &source::process_environment).map_err(Failure::usage)?)
+        }
+    };
+    let table = file.map(|file| file.table);
+    let dir = flags
+        .dir
+        .clone()
+        .or_else(|| table.as_ref().and_then(configured_dir));
+    let Some(dir) = dir else {
+        let what =
+            "the configuration has no [policy] dir, so the built-in rule is in force: name a directory";
+        return Err(Failure::text(1, what));
+    };
+    let set = findings.set(&dir);
+    if let Some(table) = table {
+        findings.configuration(table, &dir, set.as_ref());
+    }
+    Ok(findings.tell(flags))
+}
+
+/// Before the configuration is judged: what it says of the set has no place for excerpts.
+fn configured_dir(table: &Table) -> Option<PathBuf> {
+    Some(table.get("policy")?.get("dir")?.as_str()?.into())
+}
+
+impl Findings {
+    fn set(&mut self, dir: &Path) -> Option<Set> {
+        match read(dir).and_then(Set::of) {
+            Ok(set) => {
+                self.policies = set.rules().len();
+                self.problems.extend(set.warnings.iter().cloned());
+                Some(set)
+            }
+            Err(problems) => {
+                self.problems.extend(problems.0);
+                None
+            }
+        }
+    }
+
+    fn configuration(&mut self, table: Table, dir: &Path, set: Option<&Set>) {
+        let policy = Table::from_iter([("dir".to_owned(), dir.display().to_string().into())]);
+        let command_line = CommandLine {
+            overrides: Table::from_iter([("policy".to_owned(), policy.into())]),
+            ..CommandLine::default()
+        };
+        match (check(table, command_line, &source::process_environment), set) {
+            (Ok(settings), Some(set)) => {
+                self.problems.extend(lint::unknown_names(set, &settings.targets));
+                self.cases(&settings, dir, set);
+            }
+            (Ok(_), None) => {}
+            (Err(problems), _) => {
+                let others = problems.lines().iter();
+                // These have been told, and better.
+                let others = others.filter(|line| !line.starts_with("policy.dir: "));
+                self.others.extend(others.cloned());
+            }
+        }
+    }
+
+    /// Permits that no case shows at work.
+    fn cases(&mut self, settings: &Settings, dir: &Path, set: &Set) {
+        let path = dir.join(CASES_FILE);
+        if !path.exists() {
+            return;
+        }
+        let cases = match cases::read(&path, settings) {
+            Ok(cases) => cases.cases,
+            Err(problems) => return self.problems.extend(problems.0),
+        };
+        let policy = &settings.policy.policy;
+        let decided: HashSet<String> = cases
+            .into_iter()
+            .flat_map(|case| {
+                let now = case.question.around.now;
+                Outcome::of(&policy.decide(case.question), now).policies
+            })
+            .collect();
+        for rule in set.rules() {
+            if rule.is_permit() && !decided.contains(&*rule.id) {
+                let what = format!("policy `{}`: no case is decided by it", rule.id);
+                let help = format!("write one in {}", path.display());
+                self.problems.push(warning(set, rule, what).help(help));
+            }
+        }
+    }
+
+    fn tell(&self, flags: &Check) -> ExitCode {
+        let is_error = |problem: &&Problem| problem.severity == Severity::Error;
+        let errors = self
+            .problems
+            .iter()
+            .filter(is_error)
+            .count()
+            .saturating_add(self.others.len());
+        let warnings = self.problems.iter().filter(|problem| !is_error(problem)).count();
+        match flags.common.output {
+            Format::Text => {
+                for problem in &self.problems {
+                    output::note(&problem.to_string());
+                }
+                for other in &self.others {
+                    output::note(&format!("configuration: error: {other}"));
+                }
+                output::line(&match errors {
+                    0 => format!(
+                        "{}, {}",
+                        count(self.policies, "policy", "policies"),
+                        count(warnings, "warning", "warnings")
+                    ),
+                    _ => format!(
+                        "{}, {}",
+                        count(errors, "error", "errors"),
+                        count(warnings, "warning", "warnings")
+                    ),
+                });
+            }
+            Format::Json => {
+                let problems = self.problems.iter().map(shown);
+                let others = self
+                    .others
+                    .iter()
+                    .map(|other| json!({"severity": "error", "message": other}));
+                let problems: Vec<Value> = problems.chain(others).collect();
+                output::line(&json!({"policies": self.policies, "errors": errors, "warnings": warnings, "problems": problems}).to_string());
+            }
+        }
+        match errors == 0 && (warnings == 0 || !flags.strict) {
+            true => ExitCode::SUCCESS,
+            false => ExitCode::from(1),
+        }
+    }
+}
+
+fn shown(problem: &Problem) -> Value {
+    let place = problem.place.as_ref();
+    json!({
+        "severity": match problem.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        },
+        "file": problem.file.display().to_string(),
+        "line": place.map(|place| place.line),
+        "column": place.map(|place| place.column),
+        "message": problem.message,
+        "help": problem.help,
+    })
+}
+
+fn count(number: usize, one: &str, many: &str) -> String {
+    let word = if number == 1 { one } else { many };
+    format!("{number} {word}")
+}
