@@ -32,6 +32,7 @@ mod limits;
 mod login;
 mod modern;
 mod openings;
+mod policy;
 mod refusals;
 mod replicas;
 mod replication;

@@ -140,7 +140,10 @@ pub struct Schema {
 pub fn action(text: &str) -> Result<Action, String> {
     let all = [Action::Connect, Action::Replicate];
     let found = all.into_iter().find(|action| action.as_str() == text);
-    found.ok_or_else(|| "it is connect or replicate".to_owned())
+    found.ok_or_else(|| {
+        let known = all.map(Action::as_str).join(", ");
+        format!("`{text}` is not an action: {known}")
+    })
 }
 
 pub fn proof(text: &str) -> Result<ProofKind, String> {

@@ -40,6 +40,7 @@ pub fn run(flags: &Check) -> Result<ExitCode, Failure> {
         .clone()
         .or_else(|| table.as_ref().and_then(configured_dir));
     let Some(dir) = dir else {
+        super::settings(&flags.common)?;
         let what =
             "the configuration has no [policy] dir, so the built-in rule is in force: name a directory";
         return Err(Failure::text(1, what));
@@ -48,6 +49,7 @@ pub fn run(flags: &Check) -> Result<ExitCode, Failure> {
     if let Some(table) = table {
         findings.configuration(table, &dir, set.as_ref());
     }
+    findings.problems = folded(findings.problems);
     Ok(findings.tell(flags))
 }
 
@@ -166,6 +168,27 @@ impl Findings {
     }
 }
 
+/// In the order of the files. Cedar judges a policy once for each action it may be about, and tells the
+/// same mistake each time.
+fn folded(mut problems: Vec<Problem>) -> Vec<Problem> {
+    let place = |problem: &Problem| problem.place.as_ref().map(|place| (place.line, place.column));
+    problems.sort_by(|a, b| (&a.file, place(a), &a.message).cmp(&(&b.file, place(b), &b.message)));
+    problems.dedup_by(|later, first| {
+        let same_place = later.place.is_some() && (&later.file, &later.place) == (&first.file, &first.place);
+        same_place && without_action(&later.message) == without_action(&first.message)
+    });
+    problems
+}
+
+/// `… for Action::"connect" not found` -> `… for  not found`
+fn without_action(message: &str) -> String {
+    let Some((before, rest)) = message.split_once("Action::\"") else {
+        return message.to_owned();
+    };
+    let after = rest.split_once('"').map_or("", |(_, after)| after);
+    format!("{before}{after}")
+}
+
 fn shown(problem: &Problem) -> Value {
     let place = problem.place.as_ref();
     json!({
@@ -184,4 +207,32 @@ fn shown(problem: &Problem) -> Value {
 fn count(number: usize, one: &str, many: &str) -> String {
     let word = if number == 1 { one } else { many };
     format!("{number} {word}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mistake_is_told_once_for_all_actions() {
+        let text = "permit (principal, action, resource);";
+        let at = |message: &str, offset| Problem::error(Path::new("a.cedar"), message).at(text, offset, 1);
+        let told = folded(vec![
+            at("`x` for Action::\"view\" not found", 3),
+            at("`y` for Action::\"view\" not found", 3),
+            at("`x` for Action::\"connect\" not found", 3),
+            at("`x` for Action::\"connect\" not found", 1),
+            Problem::error(Path::new("a.cedar"), "no place for Action::\"view\""),
+        ]);
+        let messages: Vec<&str> = told.iter().map(|problem| problem.message.as_str()).collect();
+        assert_eq!(
+            messages,
+            [
+                "no place for Action::\"view\"",
+                "`x` for Action::\"connect\" not found",
+                "`x` for Action::\"connect\" not found",
+                "`y` for Action::\"view\" not found",
+            ]
+        );
+    }
 }

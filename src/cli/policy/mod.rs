@@ -49,7 +49,11 @@ fn cases(named: Option<&Path>, settings: &Settings) -> Result<Cases, Failure> {
         let what = "the configuration has no [policy] with a file of cases: name one with --cases";
         return Err(Failure::text(1, what));
     };
-    cases::read(&path, settings).map_err(|problems| Failure::text(1, format!("mistakes:\n{problems}")))
+    cases::read(&path, settings).map_err(|problems| {
+        let count = problems.0.len();
+        let mistakes = if count == 1 { "a mistake" } else { "mistakes" };
+        Failure::text(1, format!("{} has {mistakes}:\n{problems}", path.display()))
+    })
 }
 
 /// Something about a policy, with the place where it is written.

@@ -189,8 +189,8 @@ impl<'a> Reader<'a> {
     fn around(&mut self, row: &mut Row<CaseRow>, target: Option<&Target>) -> Option<Circumstances> {
         let source = row.fields.source.take();
         let source = source.map(|text| {
-            let what = "it is not an IP address";
-            self.keep(&text, text.get_ref().parse().map_err(|_| what))
+            let what = || format!("`{}` is not an IP address", text.get_ref());
+            self.keep(&text, text.get_ref().parse().map_err(|_| what()))
         });
         let now = match row.fields.now.take() {
             None => self.mistakes.keep(&row.span, time(asked::NOW)),

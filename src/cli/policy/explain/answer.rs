@@ -170,7 +170,7 @@ impl Answer {
                 "weekday",
                 json!(civil.map(|civil| civil.weekday().to_monday_one_offset())),
             ),
-            ("hour", json!(civil.map(|civil| civil.hour()))),
+            ("hour", json!(civil.map(jiff::civil::DateTime::hour))),
             ("application", json!(around.application)),
             ("listener", json!(around.listener)),
             ("proof", json!(caller.proof.as_str())),
