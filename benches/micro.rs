@@ -8,9 +8,13 @@
 use aws_credential_types::Credentials;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use dbproxy::access::credential::cache::{Life, RefreshingCache};
+use dbproxy::access::policy::set::PolicyFile;
+use dbproxy::access::policy::{Action, Circumstances, Groups, Policy, Question, Set, Verdict};
+use dbproxy::domain::caller::{Caller, Principal, ProofKind};
 use dbproxy::domain::credential::{AuthToken, Freshness};
-use dbproxy::domain::endpoint::Region;
-use dbproxy::domain::name::DbUser;
+use dbproxy::domain::endpoint::{EndpointName, Region, RootsKind};
+use dbproxy::domain::name::{DatabaseName, DbRole, DbUser, TargetName};
+use dbproxy::domain::target::{CredentialKind, HostPort, Target, TrustRoots, Users};
 use dbproxy::platform::aws::sign::{TokenScope, auth_token};
 use dbproxy::platform::clock::Clock;
 use dbproxy::platform::task::Background;
@@ -181,5 +185,107 @@ fn message(tag: u8, body: &[u8]) -> Vec<u8> {
     [&[tag][..], &length.to_be_bytes(), body].concat()
 }
 
-criterion_group!(steps, token_minting, cache_hit, startup_parsing, frame_walking);
+/// Half of the policies speak of other people, a tenth forbids something to everybody, the rest permits things to
+/// groups, each with a condition.
+fn policies(count: usize) -> String {
+    let mut text = String::new();
+    for number in 0..count {
+        let id = format!("@id(\"policy-{number}\")");
+        let policy = match number % 10 {
+            0 => "forbid (principal, action, resource in DbRole::\"orders/owner\") unless { context.mfa };"
+                .to_owned(),
+            1..=5 => format!(
+                "permit (principal == IamRole::\"arn:aws:iam::111122223333:role/r{number}\", action == \
+                 Action::\"connect\", resource in DbRole::\"orders/reader\") when {{ context.tls }};"
+            ),
+            _ => format!(
+                "permit (principal in Group::\"oidc:g{number}\", action, resource in Cluster::\"orders\") when {{ \
+                 context has source && context.source.isInRange(ip(\"10.0.0.0/8\")) }};"
+            ),
+        };
+        text.push_str(&format!("{id} {policy}\n"));
+    }
+    text
+}
+
+fn orders() -> Arc<Target> {
+    let user = |name: &str| DbUser::new(name).unwrap();
+    let at = HostPort {
+        host: "localhost".to_owned(),
+        port: 5432,
+    };
+    let users: Vec<DbUser> = (0..20).map(|number| user(&format!("user{number}"))).collect();
+    Arc::new(Target {
+        name: TargetName::new("orders").unwrap(),
+        endpoint: EndpointName::parse("localhost"),
+        dial: at.clone(),
+        tls_name: "localhost".to_owned(),
+        token: at,
+        region: Region::new("us-east-1").unwrap(),
+        resource_id: None,
+        account_id: None,
+        trust: TrustRoots::Shipped(RootsKind::Rds),
+        db_roles: [(DbRole::new("reader").unwrap(), users.clone())].into(),
+        users: Users::Listed(users),
+        databases: Vec::new(),
+        default_database: None,
+        default_db_user: None,
+        credential: CredentialKind::Passthrough,
+        user_credentials: Default::default(),
+    })
+}
+
+fn policy_decisions(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("policy decision");
+    let target = orders();
+    for count in [10, 100, 1_000] {
+        let file = PolicyFile {
+            path: "bench.cedar".into(),
+            text: policies(count),
+        };
+        let policy = Policy::of(Set::of(vec![file]).unwrap(), Groups::default());
+        for (name, member) in [("permit", true), ("deny", false)] {
+            let principal = Principal::Oidc {
+                issuer: "https://issuer.example".to_owned(),
+                subject: "jane".to_owned(),
+            };
+            let mut caller = Caller::new(principal, ProofKind::Oidc);
+            caller.groups = match member {
+                true => (0..20).map(|number| format!("oidc:g{number}")).collect(),
+                false => vec!["oidc:others".to_owned()],
+            };
+            let question = Question {
+                caller,
+                action: Action::Connect,
+                target: target.clone(),
+                db_user: DbUser::new("user7").unwrap(),
+                database: DatabaseName::new("app").unwrap(),
+                around: Circumstances {
+                    source: Some("10.1.2.3".parse().unwrap()),
+                    tls: true,
+                    now: signing_time(),
+                    application: "psql".to_owned(),
+                    listener: "0.0.0.0:5432".to_owned(),
+                },
+            };
+            assert_eq!(
+                matches!(policy.verdict(&question), Verdict::Permit { .. }),
+                member
+            );
+            group.bench_with_input(BenchmarkId::new(name, count), &question, |bencher, question| {
+                bencher.iter(|| policy.verdict(black_box(question)));
+            });
+        }
+    }
+    group.finish();
+}
+
+criterion_group!(
+    steps,
+    token_minting,
+    cache_hit,
+    startup_parsing,
+    frame_walking,
+    policy_decisions
+);
 criterion_main!(steps);

@@ -16,9 +16,11 @@ impl SqlState {
     pub const PROTOCOL_VIOLATION: Self = Self(Cow::Borrowed("08P01"));
     pub const FEATURE_NOT_SUPPORTED: Self = Self(Cow::Borrowed("0A000"));
     pub const INVALID_AUTHORIZATION: Self = Self(Cow::Borrowed("28000"));
+    pub const INVALID_PASSWORD: Self = Self(Cow::Borrowed("28P01"));
     pub const INVALID_CATALOG_NAME: Self = Self(Cow::Borrowed("3D000"));
     pub const INSUFFICIENT_PRIVILEGE: Self = Self(Cow::Borrowed("42501"));
     pub const TOO_MANY_CONNECTIONS: Self = Self(Cow::Borrowed("53300"));
+    pub const CANNOT_CONNECT_NOW: Self = Self(Cow::Borrowed("57P03"));
     pub const ADMIN_SHUTDOWN: Self = Self(Cow::Borrowed("57P01"));
 
     /// The server's own code, passed on.

@@ -1,22 +1,28 @@
 //! The one place where the parts meet: builds everything once, runs it, reloads, drains.
 
+mod callers;
 pub mod doctor;
 mod signals;
+mod watch;
 
 pub use signals::{Signals, Stopped};
 
+use crate::access::audit::Audit;
+use crate::access::audit::sink::{SinkError, Sinks};
 use crate::access::catalog::Catalog;
 use crate::access::credential::Credentials;
 use crate::access::credential::budget::LoginBudgets;
-use crate::access::identity::Local;
+use crate::access::identity::lockout::Lockout;
+use crate::access::identity::{Local, ScramUsers};
 use crate::admin::{Admin, Handles};
-use crate::config::{PeersSetting, Settings};
+use crate::config::{AuditSetting, PeersSetting, Settings};
+use crate::domain::reason::CloseReason;
 use crate::error::Chain;
 use crate::platform::aws::Sdk;
 use crate::platform::clock::Clock;
 use crate::platform::process::{forbid_core_dumps, own_uid, raise_file_limit};
 use crate::platform::task::workers::Workers;
-use crate::platform::task::{Background, Shutdown, within};
+use crate::platform::task::{Background, Shutdown, aside, within};
 use crate::platform::telemetry::metrics::Metrics;
 use crate::platform::tls::TlsError;
 use crate::platform::tls::server::ServerIdentity;
@@ -30,6 +36,7 @@ use crate::traffic::session::{Door, Shared};
 use crate::traffic::upstream::Connector;
 use std::future::Future;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -53,6 +60,10 @@ pub enum StartError {
     ClientTls(#[source] TlsError),
     #[error("`peers` cannot be used")]
     Peers(#[from] PeersError),
+    #[error("`audit` cannot be used")]
+    Audit(#[source] SinkError),
+    #[error("callers could not prove who they are")]
+    Callers(#[from] callers::CallersError),
     #[error(transparent)]
     Bind(#[from] BindError),
     #[error("cannot listen on the admin address {0}")]
@@ -72,6 +83,8 @@ pub struct App {
     started: Arc<AtomicBool>,
     stop: Arc<Notify>,
     drain_timeout: Duration,
+    policy_dir: Option<PathBuf>,
+    session_grace: Duration,
 }
 
 /// Credentials as the `token` command uses them, without listeners.
@@ -100,13 +113,27 @@ impl App {
         let peers = join_peers(settings.peers.as_ref())?;
         let mut uids = settings.socket_uids.clone();
         uids.push(own_uid());
+        let clock = Clock::system();
+        let login_failures = settings.callers.login_failures;
+        let audit = open_audit(&settings.audit, &clock)?;
+        let identity_of_callers = callers::identity(
+            Local { uids },
+            &settings.callers,
+            callers::Means {
+                clock: clock.clone(),
+                background: background.clone(),
+                seed: settings.peers.as_ref().map(|peers| peers.secret.clone()),
+            },
+        )?;
         let shutdown = Shutdown::new();
         let policy = settings.policy.policy.clone();
         let shared = Arc::new(Shared {
             config: settings.session,
-            local: Local { uids },
+            audit: Arc::new(audit),
+            identity: identity_of_callers,
+            lockout: Lockout::new(login_failures),
             policy: policy.clone(),
-            clock: Clock::system(),
+            clock,
             credentials,
             budgets: LoginBudgets::new(settings.logins_per_second),
             connector,
@@ -133,6 +160,7 @@ impl App {
             None => None,
         };
         let drain_timeout = settings.drain_timeout;
+        let (policy_dir, session_grace) = (settings.policy.dir.clone(), settings.session_grace);
         let listeners = bind(settings, identity.as_ref())?;
         let peer_listener = peers
             .map(|(address, peers)| PeerListener::bind(address, peers))
@@ -148,6 +176,8 @@ impl App {
             started,
             stop,
             drain_timeout,
+            policy_dir,
+            session_grace,
         })
     }
 
@@ -195,6 +225,9 @@ impl App {
                 }
             });
         }
+        let shared = self.gate.shared.clone();
+        let watching = watch::run(shared, self.policy_dir.clone(), self.session_grace);
+        self.background.spawn("watch", watching);
         self.started.store(true, Ordering::Release);
     }
 
@@ -204,20 +237,32 @@ impl App {
                 () = self.stop.notified() => return Stopped::Asked,
                 signal = signals.next() => match signal {
                     signals::Signal::Stop(stopped) => return stopped,
-                    signals::Signal::Reload => self.reload(),
+                    signals::Signal::Reload => self.reload().await,
                 },
             }
         }
     }
 
-    fn reload(&self) {
-        self.gate.shared.credentials.forget_all();
+    async fn reload(&self) {
+        let shared = &self.gate.shared;
+        shared.credentials.forget_all();
+        tracing::info!("reload: credentials will be read again");
         match self.identity.as_ref().map(|identity| identity.reload()) {
-            None => tracing::info!("reload: credentials will be read again"),
-            Some(Ok(())) => tracing::info!("reload: client_tls certificate read again, credentials will be"),
+            None => {}
+            Some(Ok(())) => tracing::info!("reload: client_tls certificate read again"),
             Some(Err(error)) => {
                 tracing::error!(error = %Chain(&error), "reload failed, the present certificate stays");
             }
+        }
+        match shared.identity.scram.as_ref().map(ScramUsers::reload) {
+            None => {}
+            Some(Ok(())) => tracing::info!("reload: scram users read again"),
+            Some(Err(error)) => {
+                tracing::error!(error = %Chain(&error), "reload failed, the present scram users stay");
+            }
+        }
+        if let Some(dir) = &self.policy_dir {
+            watch::reload(shared, dir, Vec::new(), true).await;
         }
     }
 
@@ -226,7 +271,10 @@ impl App {
         let sessions = self.gate.shared.registry.len();
         tracing::info!(sessions, "draining");
         self.shutdown.drain.cancel();
-        self.gate.shared.registry.wish_all(Wish::EndWhenIdle);
+        self.gate
+            .shared
+            .registry
+            .wish_all(Wish::EndWhenIdle(CloseReason::Shutdown));
         let workers = self.gate.workers.clone();
         let drained = tokio::select! {
             drained = within(self.drain_timeout, workers.drained()) => drained.is_some(),
@@ -236,13 +284,26 @@ impl App {
         if !drained {
             let left = self.gate.workers.tasks();
             tracing::warn!(connections = left, "grace is over, ending what is left");
-            self.gate.shared.registry.wish_all(Wish::EndNow);
+            self.gate
+                .shared
+                .registry
+                .wish_all(Wish::EndNow(CloseReason::Shutdown));
             let _ = within(LAST_MOMENT, workers.drained()).await;
         }
         // Cancels that came during the drain.
         let _ = within(LAST_MOMENT, self.shutdown.released()).await;
+        let audit = self.gate.shared.audit.clone();
+        aside(move || audit.flush()).await;
         tracing::info!(all_drained = drained, "stopped");
     }
+}
+
+fn open_audit(settings: &AuditSetting, clock: &Clock) -> Result<Audit, StartError> {
+    if settings.sinks.is_empty() && !settings.required {
+        return Ok(Audit::new(None, clock.clone()));
+    }
+    let sinks = Sinks::open_at(&settings.sinks, settings.required, clock).map_err(StartError::Audit)?;
+    Ok(Audit::new(Some(sinks), clock.clone()))
 }
 
 /// The other replicas, and where this one listens for them.
@@ -310,6 +371,7 @@ fn bind(settings: Settings, identity: Option<&Arc<ServerIdentity>>) -> Result<Ve
                 tls_required,
                 shared_socket,
                 balancers: setting.balancers,
+                authenticators: setting.authenticators.into(),
             });
             listeners.push(Listener::bind(setting.address, door)?);
         }

@@ -6,8 +6,9 @@ use super::args::Connect;
 use super::exit::Failure;
 use super::token::one_target;
 use super::{output, runtime};
+use crate::access::identity::Authenticator;
 use crate::app::App;
-use crate::config::{ListenerSetting, Settings};
+use crate::config::{AuditSetting, ListenerSetting, Settings};
 use crate::domain::name::{DatabaseName, DbUser};
 use crate::domain::target::Target;
 use crate::platform::telemetry::logs;
@@ -63,6 +64,7 @@ fn make_private(settings: &mut Settings, dir: &Path) {
     settings.log.audit = false;
     settings.admin = None;
     settings.peers = None;
+    settings.audit = AuditSetting::default();
     settings.client_tls = None;
     settings.client_tls_required = false;
     settings.listeners = settings
@@ -75,6 +77,7 @@ fn make_private(settings: &mut Settings, dir: &Path) {
             },
             target: target.name.clone(),
             balancers: Vec::new(),
+            authenticators: vec![Authenticator::Local],
         })
         .collect();
 }

@@ -1,11 +1,15 @@
 //! Settings as meant: the whole configuration judged at once.
 
+mod audit;
+mod callers;
 mod choose;
 mod general;
 mod listeners;
 mod peers;
 mod policy;
 
+pub use audit::AuditSetting;
+pub use callers::CallersSetting;
 pub use general::admin_address;
 pub use peers::PeersSetting;
 pub use policy::PolicySetting;
@@ -13,6 +17,7 @@ pub use policy::PolicySetting;
 use super::section::{Problems, Section};
 use super::source::Environment;
 use super::target::{AdHoc, Defaults};
+use crate::access::identity::{Authenticator, mtls};
 use crate::domain::name::TargetName;
 use crate::domain::target::Target;
 use crate::platform::telemetry::logs;
@@ -33,6 +38,8 @@ pub struct Settings {
     pub listeners: Vec<ListenerSetting>,
     pub targets: Vec<Target>,
     pub policy: PolicySetting,
+    pub callers: CallersSetting,
+    pub audit: AuditSetting,
     pub peers: Option<PeersSetting>,
     pub admin: Option<SocketAddr>,
     pub client_tls: Option<server::Config>,
@@ -43,6 +50,7 @@ pub struct Settings {
     pub workers: usize,
     pub logins_per_second: u32,
     pub drain_timeout: Duration,
+    pub session_grace: Duration,
     pub session: session::Config,
     pub dial: dial::Config,
     pub log: logs::Config,
@@ -55,6 +63,8 @@ pub struct ListenerSetting {
     pub target: TargetName,
     /// Who connects here on behalf of clients, by PROXY protocol v2; nobody: clients themselves.
     pub balancers: Vec<IpNet>,
+    /// How callers may prove themselves here.
+    pub authenticators: Vec<Authenticator>,
 }
 
 /// What the command line adds to the file.
@@ -79,9 +89,14 @@ pub fn check(
     let mut root = Section::new("", table, &problems);
     let base = listeners::read(&mut root);
     let balancers = listeners::read_balancers(&mut root).unwrap_or_default();
+    let authenticators =
+        callers::read_authenticators(&mut root).unwrap_or_else(|| vec![Authenticator::Local]);
+    let mut callers = CallersSetting::read(&mut root);
+    let audit = AuditSetting::read(&mut root);
     let defaults = Defaults::read(&mut root, environment);
     let configured = choose::read_targets(&mut root, &defaults, environment);
     let general = General::read(&mut root);
+    callers.mtls = general.client_name.map(|name| mtls::Settings { name });
     let policy = policy::read_policy(&mut root);
     let peers = peers::read(&mut root);
     root.finish();
@@ -98,7 +113,18 @@ pub fn check(
             "none given: name a target or an RDS endpoint on the command line, or configure [targets.<name>]";
         problems.borrow_mut().add("targets", none);
     }
-    let listeners = listeners::assign(&mut chosen, base, &balancers, &command_line.listen, &problems);
+    let common = listeners::Common {
+        base,
+        balancers,
+        authenticators,
+    };
+    let listeners = listeners::assign(&mut chosen, common, &command_line.listen, &problems);
+    let conditions = callers::Conditions {
+        callers: &callers,
+        has_policy: policy.dir.is_some(),
+        has_tls: general.client_tls.is_some(),
+    };
+    callers::judge(&listeners, &conditions, &problems);
     let problems = problems.into_inner();
     if !problems.is_empty() {
         return Err(problems);
@@ -107,6 +133,8 @@ pub fn check(
         listeners,
         targets: chosen.into_iter().map(|chosen| chosen.target).collect(),
         policy,
+        callers,
+        audit,
         peers,
         admin: general.admin,
         client_tls: general.client_tls,
@@ -117,6 +145,7 @@ pub fn check(
         workers: general.workers,
         logins_per_second: general.logins_per_second,
         drain_timeout: general.drain_timeout,
+        session_grace: general.session_grace,
         session: general.session,
         dial: general.dial,
         log: general.log,

@@ -9,5 +9,8 @@ pub mod source;
 pub mod target;
 pub mod values;
 
-pub use check::{ListenerSetting, PeersSetting, PolicySetting, Settings, admin_address, check};
+pub use check::{
+    AuditSetting, CallersSetting, ListenerSetting, PeersSetting, PolicySetting, Settings, admin_address,
+    check,
+};
 pub use section::Problems;

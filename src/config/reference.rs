@@ -24,7 +24,7 @@ pub const TOP: &[Key] = &[
     key(
         "listen",
         "5432",
-        "Addresses for targets without a `listen` of their own: a port (on 127.0.0.1), `host:port`, `[::1]:port`, `unix:/dir` or `unix:/dir:port`. The second such target gets the next port. A listener beyond loopback is refused until callers can prove who they are.",
+        "Addresses for targets without a `listen` of their own: a port (on 127.0.0.1), `host:port`, `[::1]:port`, `unix:/dir` or `unix:/dir:port`. The second such target gets the next port. A listener beyond loopback needs `authenticators`, `[policy]` and `[client_tls]`.",
     ),
     key(
         "proxy_protocol_from",
@@ -79,12 +79,44 @@ pub const TOP: &[Key] = &[
         "After SIGTERM: how long sessions may take to finish their transactions.",
     ),
     key(
+        "session_grace",
+        "30s",
+        "How long a session that is to end (policies changed, its time is over, an operator said so) may take to finish its transaction.",
+    ),
+    key(
         "socket_uids",
         "[]",
         "User ids that may use unix-socket listeners, besides the one dbproxy runs as. The socket is then open to all by its mode, and the peer's uid decides; its directory must let them in.",
     ),
     key("log_format", "text", "`text` or `json`; log lines go to stderr."),
     key("log_level", "info", "`error`, `warn`, `info` or `debug`."),
+    key(
+        "authenticators",
+        "[\"local\"]",
+        "How callers may prove who they are, the first that fits decides: `local` (loopback and unix sockets), `aws-iam`, `oidc`, `oauthbearer` (the tokens of `oidc`, as libpq 18 sends them), `mtls`, `scram`. A listener beyond loopback needs others than `local`, policies and `[client_tls]`.",
+    ),
+    key(
+        "login_failures_per_minute",
+        "20",
+        "Failed proofs from one address within a minute that have it refused for the next minute. 0 means no limit.",
+    ),
+    key("aws_iam", "none", "A table: proofs of AWS identities."),
+    key(
+        "oidc",
+        "none",
+        "A table of issuers by any name, whose tokens prove callers.",
+    ),
+    key(
+        "http_ca_file",
+        "none",
+        "PEM file of authorities to trust for `jwks_uri`, issuers and STS, beside the machine's own.",
+    ),
+    key("scram", "none", "A table: callers with a password of their own."),
+    key(
+        "audit",
+        "none",
+        "A table: where the JSON lines go that say who was on what, when. The log has them in short in any case.",
+    ),
     key("client_tls", "none", "A table: TLS towards clients."),
     key(
         "peers",
@@ -118,6 +150,115 @@ pub const CLIENT_TLS: &[Key] = &[
         "PEM file with the private key. Read again on SIGHUP.",
     ),
     key("required", "false", "Refuse clients that do not use TLS."),
+    key(
+        "client_ca_file",
+        "none",
+        "PEM file of the authorities whose client certificates prove callers (`mtls`). Clients without one are still let into TLS. Read again on SIGHUP.",
+    ),
+    key(
+        "client_crl_files",
+        "none",
+        "Files with revocation lists of those authorities. One that has expired refuses all certificates of its issuer. Read again on SIGHUP.",
+    ),
+    key(
+        "client_name",
+        "first",
+        "The name of a certificate that is the caller's: `uri`, `email`, `dns` (alternative names), `cn`, or `first`: the first of them that there is. Several of that kind: refused.",
+    ),
+];
+
+/// Keys of `[aws_iam]`.
+pub const AWS_IAM: &[Key] = &[
+    key(
+        "audience",
+        "required",
+        "The name of this broker: callers sign it with their proof, so that a proof for one broker opens no other (`dbproxy login --audience`).",
+    ),
+    key(
+        "regions",
+        "any",
+        "AWS regions whose STS may be asked about a proof; the host is made from the region, never taken from a caller.",
+    ),
+    key(
+        "max_age",
+        "60s",
+        "How old a proof may be, at most 15m. Each is accepted once.",
+    ),
+    key(
+        "endpoint",
+        "none",
+        "`http://127.0.0.1:port` of a stand-in for STS, for tests.",
+    ),
+];
+
+/// Keys of `[oidc.<name>]`.
+pub const OIDC: &[Key] = &[
+    key("issuer", "required", "What `iss` of its tokens is, exactly."),
+    key("audience", "required", "What `aud` of its tokens holds."),
+    key(
+        "jwks_uri",
+        "by discovery",
+        "Where its keys are; otherwise `<issuer>/.well-known/openid-configuration` says it.",
+    ),
+    key(
+        "groups_claim",
+        "groups",
+        "The claim that lists a caller's groups.",
+    ),
+    key(
+        "groups_prefix",
+        "oidc:",
+        "Stands before the names of its groups in policies (`Group::\"oidc:data\"`); no two issuers may have the same.",
+    ),
+    key(
+        "max_lifetime",
+        "24h",
+        "Tokens that are valid for longer, from `iat` to `exp`, are refused.",
+    ),
+    key(
+        "aws",
+        "false",
+        "The issuer is an AWS account's own (`sts:GetWebIdentityToken`): the subject is an IAM role or user, the audience must be the only one.",
+    ),
+    key(
+        "once",
+        "false",
+        "Accept each token (`jti`) once. Each replica remembers by itself.",
+    ),
+];
+
+/// Keys of `[scram]`.
+pub const SCRAM: &[Key] = &[key(
+    "file",
+    "required",
+    "One caller a line: `\"name\" \"SCRAM-SHA-256$…\"`, verifiers as PostgreSQL keeps them. Read again on SIGHUP.",
+)];
+
+/// Keys of `[audit]`.
+pub const AUDIT: &[Key] = &[
+    key("stdout", "false", "Write the lines to stdout."),
+    key(
+        "file",
+        "none",
+        "Append them to this file, which only its owner may read.",
+    ),
+    key(
+        "rotate_megabytes",
+        "100",
+        "At this size the file becomes `<file>.1`, and older ones move on. 0 leaves that to others (logrotate).",
+    ),
+    key("keep", "10", "How many old files stay, 1 to 100."),
+    key(
+        "syslog",
+        "none",
+        "Send them to syslog (RFC 5424): `unix:/dev/log`, `udp:host:514` or `tcp:host:601`.",
+    ),
+    key("syslog_facility", "10", "Its number; 10 is authpriv."),
+    key(
+        "required",
+        "false",
+        "No session begins before its line is written; while that fails clients read 57P03.",
+    ),
 ];
 
 /// Keys of `[policy]`.
@@ -162,6 +303,11 @@ pub const TARGET: &[Key] = &[
         "proxy_protocol_from",
         "as above",
         "Load balancers in front of this target's TCP listeners, as above; `[]` for none.",
+    ),
+    key(
+        "authenticators",
+        "as above",
+        "How callers may prove themselves at this target's listeners.",
     ),
     key(
         "endpoint",
@@ -318,9 +464,14 @@ pub const ASSUME_ROLE: &[Key] = &[
 /// A table of the configuration: its title, a sentence if the keys do not say all, its keys.
 type Described = (&'static str, &'static str, &'static [Key]);
 
-const SECTIONS: [Described; 7] = [
+const SECTIONS: [Described; 12] = [
     ("Top of the file", "", TOP),
     ("`[client_tls]`", "", CLIENT_TLS),
+    ("`[aws_iam]`", "", AWS_IAM),
+    ("`[oidc.<name>]`", "", OIDC),
+    ("`[scram]`", "", SCRAM),
+    ("`[audit]`", "", AUDIT),
+    ("`[policy]`", "", POLICY),
     ("`[peers]`", "", PEERS),
     (
         "`[defaults]`",

@@ -22,6 +22,8 @@ pub struct AuthToken {
     /// The earlier of 15 minutes after signing and the expiry of the signing credentials.
     pub expires_at: SystemTime,
     pub signed_at: SystemTime,
+    /// The access key that signed it: not secret, and what CloudTrail calls the signer by.
+    pub key_id: String,
 }
 
 /// Whether a credential was minted for this login or came from a cache; only a cached one is

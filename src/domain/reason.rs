@@ -15,6 +15,16 @@ pub enum CloseReason {
     PolicyDenied,
     NotIdentified,
     TooManyConnections,
+    /// Policies that were reloaded do not permit the session any more.
+    PolicyChanged,
+    /// The time that policy permits is over.
+    PermitExpired,
+    /// What proved the caller has expired.
+    ProofExpired,
+    /// By an operator.
+    Terminated,
+    /// The record of a session could not be written, and must be.
+    AuditUnavailable,
     // faults of the client's side
     ClientLost,
     ClientTls,
@@ -32,7 +42,7 @@ pub enum CloseReason {
 }
 
 impl CloseReason {
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 25] = [
         Self::ClientClosed,
         Self::ServerClosed,
         Self::CancelRequest,
@@ -41,6 +51,11 @@ impl CloseReason {
         Self::PolicyDenied,
         Self::NotIdentified,
         Self::TooManyConnections,
+        Self::PolicyChanged,
+        Self::PermitExpired,
+        Self::ProofExpired,
+        Self::Terminated,
+        Self::AuditUnavailable,
         Self::ClientLost,
         Self::ClientTls,
         Self::StartupTimeout,
@@ -65,6 +80,11 @@ impl CloseReason {
             Self::PolicyDenied => "policy_denied",
             Self::NotIdentified => "not_identified",
             Self::TooManyConnections => "too_many_connections",
+            Self::PolicyChanged => "policy_changed",
+            Self::PermitExpired => "permit_expired",
+            Self::ProofExpired => "proof_expired",
+            Self::Terminated => "terminated",
+            Self::AuditUnavailable => "audit_unavailable",
             Self::ClientLost => "client_lost",
             Self::ClientTls => "client_tls",
             Self::StartupTimeout => "startup_timeout",

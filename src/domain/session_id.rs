@@ -10,6 +10,12 @@ impl SessionId {
     pub fn from_random(bits: u64) -> Self {
         Self(bits)
     }
+
+    /// As it is shown.
+    pub fn parse(text: &str) -> Option<Self> {
+        let digits = text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        digits.then(|| u64::from_str_radix(text, 16).ok())?.map(Self)
+    }
 }
 
 impl fmt::Display for SessionId {

@@ -31,6 +31,14 @@ impl fmt::Debug for Clock {
     }
 }
 
+/// The same to the millisecond.
+pub fn rfc3339_millis(time: SystemTime) -> String {
+    jiff::Timestamp::try_from(time).map_or_else(
+        |_| "out of range".to_owned(),
+        |timestamp| format!("{timestamp:.3}"),
+    )
+}
+
 /// A wall time as RFC 3339 in UTC, for logs and outputs.
 pub fn rfc3339(time: SystemTime) -> String {
     jiff::Timestamp::try_from(time).map_or_else(

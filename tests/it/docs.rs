@@ -89,6 +89,7 @@ fn the_reference_names_every_key() {
         "read_port(section, ",
         "read_port(&mut section, ",
         "time(",
+        "time(&mut section, ",
         "number(",
     ]
     .iter()
@@ -100,8 +101,24 @@ fn the_reference_names_every_key() {
     })
     .filter_map(|rest| rest.split('"').next())
     .collect();
-    use dbproxy::config::reference::{ASSUME_ROLE, CLIENT_TLS, CREDENTIAL, DEFAULTS, PEERS, TARGET, TOP};
-    let sections = [TOP, CLIENT_TLS, PEERS, DEFAULTS, TARGET, CREDENTIAL, ASSUME_ROLE];
+    use dbproxy::config::reference::{
+        ASSUME_ROLE, AUDIT, AWS_IAM, CLIENT_TLS, CREDENTIAL, DEFAULTS, OIDC, PEERS, POLICY, SCRAM, TARGET,
+        TOP,
+    };
+    let sections = [
+        TOP,
+        CLIENT_TLS,
+        AWS_IAM,
+        OIDC,
+        SCRAM,
+        AUDIT,
+        POLICY,
+        PEERS,
+        DEFAULTS,
+        TARGET,
+        CREDENTIAL,
+        ASSUME_ROLE,
+    ];
     let described: std::collections::BTreeSet<&str> = sections.concat().iter().map(|key| key.name).collect();
     assert_eq!(asked, described);
 }

@@ -14,6 +14,7 @@
 
 mod support;
 
+mod audit;
 mod bad_servers;
 mod balancer;
 mod bulk;
@@ -38,3 +39,4 @@ mod replicas;
 mod replication;
 mod startup;
 mod tls;
+mod watch;

@@ -38,14 +38,14 @@ fn assert_refused(proxy: &Proxy, user: &str, state: &str, message: &str, hint: &
 #[test]
 fn what_policy_denies_says_what_is_allowed() {
     let (sandbox, _turn) = Sandbox::shared();
-    let lines = "db_users = [\"app_ro\"]\ndatabases = [\"app\"]";
+    let lines = "db_users = [\"app_ro\", \"app_rw\"]\ndatabases = [\"app\"]";
     let proxy = Proxy::start(sandbox, &sandbox.target("orders", lines));
     assert_refused(
         &proxy,
         "postgres",
         "42501",
-        "is not one of target",
-        "You may connect as: app_ro",
+        "you may be several",
+        "You may connect as: app_ro, app_rw",
     );
     let [state, message, hint] = refusal(&proxy, "app_ro", "template1");
     assert_eq!(state, "3D000");
@@ -66,6 +66,19 @@ fn what_policy_denies_says_what_is_allowed() {
         0.0,
         "nothing was minted"
     );
+}
+
+/// Somebody who asks for no db user of the target becomes the only one, and that is on record.
+#[test]
+fn who_may_be_one_db_user_only_becomes_that_one() {
+    let (sandbox, _turn) = Sandbox::shared();
+    let lines = "db_users = [\"app_ro\"]\ndatabases = [\"app\"]\ndefault_database = \"app\"";
+    let proxy = Proxy::start(sandbox, &sandbox.target("orders", lines));
+    assert_eq!(
+        proxy.query("jane", "select current_user, current_database()"),
+        "app_ro|app"
+    );
+    proxy.wait_until_logged("asked_user=\"jane\"");
 }
 
 #[test]

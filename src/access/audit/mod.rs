@@ -1,190 +1,64 @@
-//! The record of one attempt: opened when a startup message was read, closed exactly once.
-//! Refused attempts are recorded too. A record never holds a secret.
+//! Who was on what, when, and why: one JSON line when a session opens or is refused, one when it ends.
+//!
+//! - [`record`]: what became known of one attempt; closed exactly once
+//! - [`sink`]: files, syslog, stdout; [`query`]: reads files back
 
 pub mod query;
+pub mod record;
 pub mod sink;
 
-use crate::domain::caller::Caller;
-use crate::domain::name::{DatabaseName, DbUser};
-use crate::domain::reason::CloseReason;
-use crate::domain::session_id::SessionId;
-use crate::error::Refusal;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+pub use record::{Legs, Origin, Record, Signed, Volume};
 
-/// What became known of a session, in the order it became known.
+use crate::error::Chain;
+use crate::platform::clock::{Clock, rfc3339_millis};
+use serde_json::Value;
+use sink::{SinkError, Sinks};
+
+/// Where the lines of all records go.
 #[derive(Debug)]
-pub struct Record {
-    session: SessionId,
-    source: String,
-    listener: String,
-    began: Instant,
-    target: String,
-    client_tls: bool,
-    server_name: Option<String>,
-    user: String,
-    database: String,
-    role: Option<String>,
-    caller: Option<Caller>,
-    /// Who the client asked to be, where that is not whom it became.
-    asked_user: Option<String>,
-    policies: Option<String>,
-    because: Option<String>,
-    credential: Option<&'static str>,
-    backend_pid: Option<i32>,
+pub struct Audit {
+    sinks: Option<Sinks>,
+    clock: Clock,
 }
 
-/// Where a connection came from and where it arrived.
-#[derive(Debug, Clone)]
-pub struct Origin {
-    pub session: SessionId,
-    pub source: String,
-    pub listener: String,
-    pub target: String,
-}
+impl Audit {
+    pub fn new(sinks: Option<Sinks>, clock: Clock) -> Self {
+        Self { sinks, clock }
+    }
 
-/// How much was relayed.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Volume {
-    pub to_server: u64,
-    pub to_client: u64,
-}
-
-impl Record {
-    pub fn open(origin: &Origin, client_tls: bool) -> Self {
-        Self {
-            session: origin.session,
-            source: origin.source.clone(),
-            listener: origin.listener.clone(),
-            target: origin.target.clone(),
-            began: Instant::now(),
-            client_tls,
-            server_name: None,
-            user: String::new(),
-            database: String::new(),
-            role: None,
-            caller: None,
-            asked_user: None,
-            policies: None,
-            because: None,
-            credential: None,
-            backend_pid: None,
+    /// Waits, for some seconds at most, until what is queued is written.
+    pub fn flush(&self) {
+        if let Some(Err(error)) = self.sinks.as_ref().map(Sinks::flush) {
+            tracing::error!(error = %Chain(&error), "audit lines were lost at the end");
         }
     }
 
-    pub fn session(&self) -> SessionId {
-        self.session
+    /// Whether a session may begin only when its line is written.
+    pub fn is_required(&self) -> bool {
+        self.sinks.as_ref().is_some_and(Sinks::required)
     }
 
-    /// Names as the client sent them, before they were judged; bounded by the startup packet.
-    pub fn asked_for(&mut self, user: &[u8], database: &[u8]) {
-        self.user = String::from_utf8_lossy(user).into_owned();
-        self.database = String::from_utf8_lossy(database).into_owned();
-    }
-
-    /// The role that the session is to have from its first moment, where the client asks for another than
-    /// the db user; bounded by the startup packet.
-    pub fn begins_as(&mut self, role: Option<&[u8]>) {
-        self.role = role.map(|role| String::from_utf8_lossy(role).into_owned());
-    }
-
-    /// The name that the client's TLS handshake asked for; bounded by the handshake.
-    pub fn server_name(&mut self, name: Option<&str>) {
-        self.server_name = name.map(str::to_owned);
-    }
-
-    pub fn identified(&mut self, caller: &Caller) {
-        self.caller = Some(caller.clone());
-    }
-
-    /// Whom the client becomes, where, and by which policies.
-    pub fn permitted(
-        &mut self,
-        db_user: &DbUser,
-        database: &DatabaseName,
-        policies: &[Arc<str>],
-        credential: &'static str,
-    ) {
-        if self.user != db_user.as_str() {
-            self.asked_user = Some(std::mem::replace(&mut self.user, db_user.to_string()));
+    /// Writes a line, with the time in front. Where lines are required it is on its way to the disk when this
+    /// returns; otherwise it is queued, and nothing is waited for.
+    async fn write(
+        &self,
+        event: &'static str,
+        mut facts: serde_json::Map<String, Value>,
+    ) -> Result<(), SinkError> {
+        let Some(sinks) = &self.sinks else {
+            return Ok(());
+        };
+        facts.insert("time".to_owned(), rfc3339_millis(self.clock.now()).into());
+        facts.insert("event".to_owned(), event.into());
+        facts.retain(|_, value| !value.is_null());
+        let line = Value::Object(facts).to_string();
+        if !sinks.required() {
+            return sinks.write(&line);
         }
-        self.database = database.to_string();
-        self.policies = Some(policies.join(","));
-        self.credential = Some(credential);
-    }
-
-    /// What the client is not told of a denial.
-    pub fn denied_because(&mut self, because: String) {
-        self.because = Some(because);
-    }
-
-    pub fn listener(&self) -> &str {
-        &self.listener
-    }
-
-    /// The session is connected; the one line that says so.
-    pub fn connected(&mut self, backend_pid: Option<i32>, took: Duration) {
-        self.backend_pid = backend_pid;
-        tracing::info!(
-            target: "audit",
-            session = %self.session,
-            caller = self.caller.as_ref().map(tracing::field::display),
-            source = self.source,
-            listener = self.listener,
-            database_target = self.target,
-            db_user = self.user,
-            database = self.database,
-            role = self.role,
-            asked_user = self.asked_user,
-            policy = self.policies,
-            credential = self.credential,
-            backend_pid = self.backend_pid,
-            client_tls = self.client_tls,
-            server_name = self.server_name,
-            took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
-            "session opened"
-        );
-    }
-
-    /// The client was refused.
-    pub fn refused(self, refusal: &Refusal) {
-        tracing::warn!(
-            target: "audit",
-            session = %self.session,
-            caller = self.caller.as_ref().map(tracing::field::display),
-            source = self.source,
-            listener = self.listener,
-            database_target = self.target,
-            db_user = self.user,
-            database = self.database,
-            asked_user = self.asked_user,
-            policy = self.policies,
-            credential = self.credential,
-            because = self.because,
-            reason = %refusal.reason,
-            sqlstate = refusal.sqlstate.as_str(),
-            error = refusal.message,
-            detail = refusal.detail,
-            hint = refusal.hint,
-            "session refused"
-        );
-    }
-
-    /// The session ended after it was connected.
-    pub fn closed(self, reason: CloseReason, volume: Volume) {
-        tracing::info!(
-            target: "audit",
-            session = %self.session,
-            caller = self.caller.as_ref().map(tracing::field::display),
-            database_target = self.target,
-            db_user = self.user,
-            database = self.database,
-            backend_pid = self.backend_pid,
-            reason = %reason,
-            bytes_to_server = volume.to_server,
-            bytes_to_client = volume.to_client,
-            seconds = self.began.elapsed().as_secs_f64(),
-            "session closed"
-        );
+        let written = sinks.write_durably(line).await;
+        if let Err(error) = &written {
+            tracing::error!(event, error = %Chain(error), "an audit line was not written");
+        }
+        written
     }
 }

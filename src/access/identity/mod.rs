@@ -1,8 +1,19 @@
-//! Evidence of a connection -> [`Caller`]. `local` is here, tokens of an issuer are in [`oidc`].
+//! Evidence of a connection -> [`Caller`]. One file an authenticator:
+//!
+//! - [`Local`]: loopback and unix sockets
+//! - [`aws_iam`]: a presigned `GetCallerIdentity`; [`oidc`]: a JWT, of AWS's own issuer too; both as the password
+//! - [`mtls`]: a client certificate; [`scram`]: a file of verifiers
+//! - [`evidence`]: which evidence each accepts, and whom it proves
+//! - [`lockout`]: sources that guess
 
+pub mod aws_iam;
+pub mod evidence;
+pub mod lockout;
+pub mod mtls;
 pub mod oidc;
-
 pub mod scram;
+
+pub use evidence::{Authenticator, Identity, IssuerSettings, ProofError, ScramUsers};
 
 use crate::domain::caller::Caller;
 use crate::domain::reason::CloseReason;

@@ -55,6 +55,8 @@ pub struct Proof {
     pub email: Option<String>,
     pub groups: Vec<String>,
     pub expires: SystemTime,
+    /// `amr` names a second factor (RFC 8176, "mfa").
+    pub mfa: bool,
     /// The texts under `https://sts.amazonaws.com/`, as AWS says them about its principals. Any issuer
     /// may write such claims: they are AWS's word only if the issuer is.
     pub claims: BTreeMap<String, String>,

@@ -22,10 +22,12 @@ pub use set::{Set, Verdict};
 
 use crate::domain::caller::{Caller, Principal};
 use crate::domain::name::{DatabaseName, DbUser};
+use crate::domain::reason::CloseReason;
 use crate::domain::target::{Target, Users};
 use arc_swap::ArcSwap;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 /// Db users of a target that are tried to say whom a caller may be.
@@ -37,7 +39,9 @@ const CANDIDATES_MAX: usize = 200;
 pub struct Permit {
     question: Arc<Question>,
     policies: Arc<[Arc<str>]>,
-    expires: Option<SystemTime>,
+    expires: Option<(SystemTime, CloseReason)>,
+    /// Which of the sets that were in force gave it.
+    generation: u64,
 }
 
 impl Permit {
@@ -67,8 +71,8 @@ impl Permit {
         &self.policies
     }
 
-    /// When the session must end: by policy, or because the caller's proof ends.
-    pub fn expires(&self) -> Option<SystemTime> {
+    /// When the session must end, and why: by policy, or because the caller's proof ends.
+    pub fn expires(&self) -> Option<(SystemTime, CloseReason)> {
         self.expires
     }
 }
@@ -108,6 +112,8 @@ pub struct Policy {
     groups: Groups,
     /// `None`: the built-in rule.
     set: ArcSwap<Option<Set>>,
+    /// Counts the sets that have been in force.
+    generation: AtomicU64,
 }
 
 const BUILT_IN: &str = "builtin:local-caller-any-listed-user";
@@ -118,6 +124,7 @@ impl Policy {
         Self {
             groups: Groups::default(),
             set: ArcSwap::from_pointee(None),
+            generation: AtomicU64::new(0),
         }
     }
 
@@ -125,6 +132,7 @@ impl Policy {
         Self {
             groups,
             set: ArcSwap::from_pointee(Some(set)),
+            generation: AtomicU64::new(0),
         }
     }
 
@@ -135,6 +143,12 @@ impl Policy {
     /// From now on this set is in force. Only a validated one can be given.
     pub fn replace(&self, set: Set) {
         self.set.store(Arc::new(Some(set)));
+        self.generation.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Whether the set that gave this permit is still in force. One that is not may permit all the same.
+    pub fn is_current(&self, permit: &Permit) -> bool {
+        self.generation.load(Ordering::SeqCst) == permit.generation
     }
 
     /// The set in force, if one is configured.
@@ -153,17 +167,24 @@ impl Policy {
             return Err(self.not_listed(&question));
         }
         judge_database(&question)?;
+        // Before the verdict: a set that comes in between makes the permit an old one.
+        let generation = self.generation.load(Ordering::SeqCst);
         match self.verdict(&question) {
             Verdict::Permit {
                 policies,
                 max_session,
             } => {
                 let by_policy = max_session.and_then(|limit| question.around.now.checked_add(limit));
-                let by_proof = question.caller.expires;
+                let by_policy = by_policy.map(|end| (end, CloseReason::PermitExpired));
+                let by_proof = question
+                    .caller
+                    .expires
+                    .map(|end| (end, CloseReason::ProofExpired));
                 Ok(Permit {
                     policies: policies.into(),
-                    expires: by_policy.into_iter().chain(by_proof).min(),
+                    expires: by_policy.into_iter().chain(by_proof).min_by_key(|(end, _)| *end),
                     question: Arc::new(question),
+                    generation,
                 })
             }
             Verdict::Deny { policies } => {

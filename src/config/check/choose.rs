@@ -1,6 +1,8 @@
 //! The targets to serve: those named on the command line, or all of the file.
 
+use super::callers::read_authenticators;
 use super::listeners;
+use crate::access::identity::Authenticator;
 use crate::config::section::{Problems, Section};
 use crate::config::source::Environment;
 use crate::config::target::{self, AdHoc, Defaults, Described};
@@ -16,6 +18,8 @@ pub struct Chosen {
     pub listen: Option<Vec<String>>,
     /// Load balancers of its own.
     pub balancers: Option<Vec<IpNet>>,
+    /// Authenticators of its own.
+    pub authenticators: Option<Vec<Authenticator>>,
     described: Described,
 }
 
@@ -34,6 +38,7 @@ pub fn read_targets(
     for (name, mut section) in root.sections("targets") {
         let listen = listeners::read(&mut section);
         let balancers = listeners::read_balancers(&mut section);
+        let authenticators = read_authenticators(&mut section);
         defaults.fill(&mut section);
         let described = Described::InFile;
         let target = target::read(&name, section, described, environment);
@@ -41,6 +46,7 @@ pub fn read_targets(
             target,
             listen,
             balancers,
+            authenticators,
             described,
         });
         targets.push(Configured { name, chosen });
@@ -108,6 +114,7 @@ impl Choice<'_> {
             target,
             listen: None,
             balancers: None,
+            authenticators: None,
             described,
         })
     }

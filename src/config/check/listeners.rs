@@ -2,6 +2,7 @@
 
 use super::ListenerSetting;
 use super::choose::Chosen;
+use crate::access::identity::Authenticator;
 use crate::config::section::{Problems, Section};
 use crate::config::values::{POSTGRES_PORT, listen_address, next_port};
 use crate::domain::target::Target;
@@ -49,11 +50,17 @@ pub fn read(section: &mut Section<'_>) -> Option<Vec<String>> {
     Some(addresses)
 }
 
+/// What targets without settings of their own have.
+pub struct Common {
+    pub base: Option<Vec<String>>,
+    pub balancers: Vec<IpNet>,
+    pub authenticators: Vec<Authenticator>,
+}
+
 /// Flags before file; a target without addresses of its own gets the next port of the base.
 pub fn assign(
     chosen: &mut [Chosen],
-    base: Option<Vec<String>>,
-    balancers: &[IpNet],
+    common: Common,
     flags: &[String],
     problems: &RefCell<Problems>,
 ) -> Vec<ListenerSetting> {
@@ -65,7 +72,7 @@ pub fn assign(
     };
     let default = vec![POSTGRES_PORT.to_string()];
     let (key, texts) = match flags {
-        [] => ("listen", base.unwrap_or(default)),
+        [] => ("listen", common.base.unwrap_or(default)),
         flags => ("--listen", flags.to_vec()),
     };
     let base = parse(key, &texts);
@@ -75,10 +82,13 @@ pub fn assign(
         target,
         listen,
         balancers: own_balancers,
+        authenticators: own_authenticators,
         ..
     } in chosen
     {
-        let balancers = own_balancers.take().unwrap_or_else(|| balancers.to_vec());
+        let balancers = own_balancers.take().unwrap_or_else(|| common.balancers.clone());
+        let authenticators = own_authenticators.take();
+        let authenticators = authenticators.unwrap_or_else(|| common.authenticators.clone());
         let addresses = match listen.take().filter(|_| flags.is_empty()) {
             Some(own) => parse(&format!("targets.{}.listen", target.name), &own),
             None => {
@@ -101,6 +111,7 @@ pub fn assign(
                 address,
                 target: target.name.clone(),
                 balancers: balancers.clone(),
+                authenticators: authenticators.clone(),
             });
         }
     }
@@ -114,13 +125,6 @@ fn judge_address(
     problems: &RefCell<Problems>,
 ) {
     let key = format!("listen ({})", target.name);
-    if !address.is_local() {
-        let what = format!(
-            "{address} can be reached from other machines, and callers cannot prove who they are yet; \
-             listen on loopback or on a unix socket"
-        );
-        problems.borrow_mut().add(&key, what);
-    }
     let any_port = matches!(address, Address::Tcp(at) if at.port() == 0);
     if let Some(other) = taken.iter().find(|other| other.address == *address && !any_port) {
         let what = format!("{address} is already taken by target {}", other.target);

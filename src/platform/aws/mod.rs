@@ -2,6 +2,7 @@
 
 pub mod error;
 pub mod policy_document;
+pub mod proof;
 pub mod sdk;
 pub mod sign;
 

@@ -75,6 +75,7 @@ pub fn auth_token(
             .expiry()
             .map_or(lifetime_end, |end| end.min(lifetime_end)),
         signed_at: now,
+        key_id: credentials.access_key_id().to_owned(),
     })
 }
 

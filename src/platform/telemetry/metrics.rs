@@ -30,6 +30,7 @@ struct Inner {
     assumed_roles: Family<OneLabel, Counter>,
     login_retries: Counter,
     decisions: Family<OneLabel, Counter>,
+    policy_reloads: Family<OneLabel, Counter>,
     cancels: Family<OneLabel, Counter>,
 }
 
@@ -100,6 +101,7 @@ impl Metrics {
             assumed_roles: Family::default(),
             login_retries: Counter::default(),
             decisions: Family::default(),
+            policy_reloads: Family::default(),
             cancels: Family::default(),
         };
         inner.register();
@@ -175,6 +177,11 @@ impl Metrics {
         self.0.login_retries.inc();
     }
 
+    pub fn policy_reloaded(&self, replaced: bool) {
+        let label = if replaced { "replaced" } else { "refused" };
+        self.0.policy_reloads.get_or_create(&[("outcome", label)]).inc();
+    }
+
     pub fn decided(&self, allowed: bool) {
         let label = if allowed { "allow" } else { "deny" };
         self.0.decisions.get_or_create(&[("decision", label)]).inc();
@@ -247,6 +254,11 @@ impl Inner {
             self.login_retries.clone(),
         );
         registry.register("policy_decisions", "Policy decisions", self.decisions.clone());
+        registry.register(
+            "policy_reloads",
+            "Reloads of the policies, by outcome",
+            self.policy_reloads.clone(),
+        );
         registry.register(
             "cancel_requests",
             "CancelRequests, by outcome",

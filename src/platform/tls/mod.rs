@@ -8,6 +8,7 @@ pub mod server;
 pub mod stream;
 
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::server::VerifierBuilderError;
 use rustls::{ClientConfig, RootCertStore};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -27,6 +28,15 @@ pub enum TlsError {
         path: PathBuf,
         source: rustls::pki_types::pem::Error,
     },
+    #[error("`{path}` is larger than {limit} bytes")]
+    TooLarge { path: PathBuf, limit: u64 },
+    #[error("`{path}` holds a list of revoked certificates that cannot be used")]
+    Revocations {
+        path: PathBuf,
+        source: VerifierBuilderError,
+    },
+    #[error("the authorities of clients cannot be used")]
+    ClientCa(#[source] VerifierBuilderError),
     #[error("the TLS settings do not fit together")]
     Rejected(#[from] rustls::Error),
 }

@@ -67,6 +67,60 @@ pub fn encode_sasl(mechanisms: &[String], out: &mut BytesMut) {
     encode_frame(b'R', &body, out);
 }
 
+/// AuthenticationCleartextPassword.
+pub fn encode_password_request(out: &mut BytesMut) {
+    encode_frame(b'R', &3u32.to_be_bytes(), out);
+}
+
+/// AuthenticationSASLContinue, or AuthenticationSASLFinal.
+pub fn encode_sasl_data(is_final: bool, data: &[u8], out: &mut BytesMut) {
+    let code: u32 = if is_final { 12 } else { 11 };
+    let body = [&code.to_be_bytes()[..], data].concat();
+    encode_frame(b'R', &body, out);
+}
+
+/// The password of a PasswordMessage: a C string and nothing else.
+pub fn parse_password(body: &[u8]) -> Option<&[u8]> {
+    body.strip_suffix(&[0]).filter(|password| !password.contains(&0))
+}
+
+/// Mechanism and first data of a SASLInitialResponse.
+pub fn parse_sasl_initial(body: &[u8]) -> Option<(&str, &[u8])> {
+    let end = body.iter().position(|byte| *byte == 0)?;
+    let (mechanism, rest) = body.split_at_checked(end)?;
+    let (&length, data) = rest.get(1..)?.split_first_chunk::<4>()?;
+    // -1 stands for no data at all, which no mechanism of ours begins with.
+    let length = usize::try_from(i32::from_be_bytes(length)).ok()?;
+    let mechanism = std::str::from_utf8(mechanism).ok()?;
+    (data.len() == length).then_some((mechanism, data))
+}
+
+/// The token of OAUTHBEARER's first message, empty where the client only asks what it needs
+/// (RFC 7628 §3.1).
+pub fn parse_bearer(data: &[u8]) -> Option<&[u8]> {
+    // No channel binding, no other identity.
+    let rest = [&b"n,,"[..], b"y,,"]
+        .iter()
+        .find_map(|header| data.strip_prefix(*header))?;
+    let fields = rest.strip_prefix(&[1])?.strip_suffix(&[1, 1])?;
+    let mut tokens = fields
+        .split(|byte| *byte == 1)
+        .filter_map(|field| field.strip_prefix(b"auth="));
+    let auth = tokens.next()?;
+    if tokens.next().is_some() {
+        return None;
+    }
+    match auth {
+        [] => Some(auth),
+        auth => {
+            let (scheme, token) = auth.split_at_checked(7)?;
+            scheme
+                .eq_ignore_ascii_case(b"bearer ")
+                .then(|| token.trim_ascii())
+        }
+    }
+}
+
 /// A PasswordMessage: the secret as a C string. The bytes are wiped after they were sent.
 pub fn password_message(secret: &Secret) -> Zeroizing<Vec<u8>> {
     c_string_message(secret.expose())
@@ -112,6 +166,41 @@ pub fn encode_frame(tag: u8, body: &[u8], out: &mut BytesMut) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn answers_of_clients_are_read_exactly() {
+        assert_eq!(parse_password(b"secret\0"), Some(&b"secret"[..]));
+        for wrong in [&b"secret"[..], b"sec\0ret\0", b""] {
+            assert_eq!(parse_password(wrong), None);
+        }
+        let initial = [&b"SCRAM-SHA-256\0"[..], &3i32.to_be_bytes(), b"n,,"].concat();
+        assert_eq!(parse_sasl_initial(&initial), Some(("SCRAM-SHA-256", &b"n,,"[..])));
+        for length in [-2i32, -1, 2, 4, i32::MAX] {
+            let wrong = [&b"SCRAM-SHA-256\0"[..], &length.to_be_bytes(), b"n,,"].concat();
+            assert_eq!(parse_sasl_initial(&wrong), None, "{length}");
+        }
+    }
+
+    #[test]
+    fn a_bearer_token_is_taken_out_of_its_message() {
+        assert_eq!(parse_bearer(b"n,,\x01auth=Bearer abc\x01\x01"), Some(&b"abc"[..]));
+        assert_eq!(
+            parse_bearer(b"n,,\x01host=x\x01auth=bearer  abc\x01\x01"),
+            Some(&b"abc"[..])
+        );
+        assert_eq!(parse_bearer(b"n,,\x01auth=\x01\x01"), Some(&b""[..]));
+        for wrong in [
+            &b"n,a=me,\x01auth=Bearer abc\x01\x01"[..],
+            b"p=x,,\x01auth=Bearer abc\x01\x01",
+            b"n,,\x01auth=Basic abc\x01\x01",
+            b"n,,\x01auth=Bearer a\x01auth=Bearer b\x01\x01",
+            b"n,,\x01auth=Bearer abc",
+            b"n,,\x01\x01",
+            b"",
+        ] {
+            assert_eq!(parse_bearer(wrong), None, "{wrong:?}");
+        }
+    }
 
     #[test]
     fn every_request_is_read() {

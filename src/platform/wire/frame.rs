@@ -75,6 +75,11 @@ impl<S: AsyncRead + Unpin> FrameReader<S> {
         &self.stream
     }
 
+    /// The stream; bytes that came behind the last message are lost.
+    pub fn into_stream(self) -> S {
+        self.stream
+    }
+
     /// The stream and the bytes that came behind the last message.
     pub fn into_parts(self) -> (S, BytesMut) {
         (self.stream, self.buffer)

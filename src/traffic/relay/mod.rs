@@ -171,8 +171,8 @@ where
     fn wish(&mut self, cx: &mut Context<'_>) -> Option<CloseReason> {
         match self.listening.poll(cx) {
             Wish::Run => None,
-            Wish::EndWhenIdle if !(self.traffic.is_idle() && self.down.is_delivered()) => None,
-            Wish::EndWhenIdle | Wish::EndNow => Some(CloseReason::Shutdown),
+            Wish::EndWhenIdle(_) if !(self.traffic.is_idle() && self.down.is_delivered()) => None,
+            Wish::EndWhenIdle(reason) | Wish::EndNow(reason) => Some(reason),
         }
     }
 

@@ -144,7 +144,7 @@ async fn what_was_sent_ahead_is_seen() {
         b.client.write_all(&sent).await.unwrap();
         let mut got = vec![0; sent.len()];
         b.server.read_exact(&mut got).await.unwrap();
-        b.control.wish(Wish::EndNow);
+        b.control.wish(Wish::EndNow(CloseReason::Shutdown));
         let ending = b.relay.await.unwrap();
         assert!(ending.server_busy);
         assert_eq!(ending.server_has_more, has_more);
@@ -165,7 +165,7 @@ async fn drain_waits_for_the_end_of_the_transaction() {
     let mut b = bench(64);
     b.client.write_all(b"Q\0\0\0\x04").await.unwrap();
     b.server.read_exact(&mut [0; 5]).await.unwrap();
-    b.control.wish(Wish::EndWhenIdle);
+    b.control.wish(Wish::EndWhenIdle(CloseReason::Shutdown));
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert!(!b.relay.is_finished(), "a query runs");
     b.server.write_all(b"Z\0\0\0\x05I").await.unwrap();
@@ -180,7 +180,7 @@ async fn an_end_in_mid_message_is_not_announced() {
     let mut b = bench(64);
     b.server.write_all(b"D\0\0\0\x20half").await.unwrap();
     b.client.read_exact(&mut [0; 9]).await.unwrap();
-    b.control.wish(Wish::EndNow);
+    b.control.wish(Wish::EndNow(CloseReason::Shutdown));
     let ending = b.relay.await.unwrap();
     assert_eq!(ending.reason, CloseReason::Shutdown);
     assert!(!ending.client_can_be_told);
@@ -231,7 +231,7 @@ async fn a_server_in_mid_message_is_told_nothing() {
     let mut b = bench(64);
     b.client.write_all(b"Q\0\0\0\x10half").await.unwrap();
     b.server.read_exact(&mut [0; 9]).await.unwrap();
-    b.control.wish(Wish::EndNow);
+    b.control.wish(Wish::EndNow(CloseReason::Shutdown));
     assert!(!b.relay.await.unwrap().server_can_be_told);
 }
 
@@ -243,7 +243,7 @@ async fn a_query_sent_with_the_login_is_busy() {
         from_server: BytesMut::from(&b"R\0\0\0\x08\0\0\0\0Z\0\0\0\x05I"[..]),
     };
     let b = bench_with(64, leftovers);
-    b.control.wish(Wish::EndWhenIdle);
+    b.control.wish(Wish::EndWhenIdle(CloseReason::Shutdown));
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert!(!b.relay.is_finished(), "a query runs");
     drop(b.client);

@@ -15,6 +15,9 @@ use crate::error::{ClientFacing, Refusal, SqlState};
 use crate::platform::task::aside;
 use std::sync::Arc;
 
+/// How much of an application's name is recorded.
+const RECORDED_CHARACTERS_MAX: usize = 256;
+
 /// Policy said yes.
 #[derive(Debug)]
 pub struct Permitted {
@@ -26,8 +29,15 @@ pub async fn authorize(shared: &Shared, identified: Identified) -> Result<Permit
     let Identified { mut started, caller } = identified;
     let question = match question(shared, &started, caller) {
         Ok(question) => question,
-        Err(refusal) => return Err(Refused::told(started.stream, started.record, refusal)),
+        Err(refusal) => {
+            return Err(Refused::told(
+                started.client.into_stream(),
+                started.record,
+                refusal,
+            ));
+        }
     };
+    started.record.asked_with(context(&question));
     let decision = choose(&shared.policy, question).await;
     shared.metrics.decided(decision.is_ok());
     match decision {
@@ -48,9 +58,24 @@ pub async fn authorize(shared: &Shared, identified: Identified) -> Result<Permit
             if let Some(because) = denial.because() {
                 started.record.denied_because(because);
             }
-            Err(Refused::told(started.stream, started.record, denial.refusal()))
+            Err(Refused::told(
+                started.client.into_stream(),
+                started.record,
+                denial.refusal(),
+            ))
         }
     }
+}
+
+/// For the record: what policy can judge by, beside who and what.
+fn context(question: &Question) -> serde_json::Value {
+    let around = &question.around;
+    serde_json::json!({
+        "action": question.action.as_str(),
+        "application": around.application.chars().take(RECORDED_CHARACTERS_MAX).collect::<String>(),
+        "tls": around.tls,
+        "mfa": question.caller.mfa,
+    })
 }
 
 /// A set of policies may take a millisecond, which the relays of this thread do not have.
@@ -86,7 +111,7 @@ fn question(shared: &Shared, started: &Started, caller: Caller) -> Result<Questi
                 Peer::Proxied { client, .. } => client,
                 Peer::Unix { .. } => None,
             },
-            tls: started.stream.is_tls(),
+            tls: started.client.stream().is_tls(),
             now: shared.clock.now(),
             application: text("application_name"),
             listener: started.record.listener().to_owned(),

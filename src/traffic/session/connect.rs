@@ -69,7 +69,7 @@ pub async fn connect(
         freshness,
     } = credentialed;
     let Started {
-        stream,
+        client,
         startup,
         record,
         place,
@@ -80,7 +80,7 @@ pub async fn connect(
         shared,
         permit: &permit,
         startup: &startup,
-        client: FrameReader::new(stream),
+        client,
         deadline,
     };
     let outcome = tokio::select! {

@@ -4,7 +4,9 @@ use super::Shared;
 use super::authorize::Permitted;
 use super::refuse::Refused;
 use super::startup::shutting_down;
+use crate::access::audit::Signed;
 use crate::access::credential::CredentialError;
+use crate::access::credential::signing::{SigningSource, source};
 use crate::access::policy::Permit;
 use crate::domain::credential::{Credential, Freshness};
 use crate::domain::reason::CloseReason;
@@ -55,15 +57,44 @@ pub async fn credential(
         () = shared.shutdown.end.cancelled() => Err(ObtainError::Shutdown),
     };
     match obtained {
-        Ok((credential, freshness)) => Ok(Credentialed {
-            permitted,
-            credential,
-            freshness,
-        }),
+        Ok((credential, freshness)) => {
+            let mut permitted = permitted;
+            permitted
+                .started
+                .record
+                .signed(signed(&permitted.permit, &credential));
+            Ok(Credentialed {
+                permitted,
+                credential,
+                freshness,
+            })
+        }
         Err(error) => {
             let started = permitted.started;
-            Err(Refused::told(started.stream, started.record, error.refusal()))
+            Err(Refused::told(
+                started.client.into_stream(),
+                started.record,
+                error.refusal(),
+            ))
         }
+    }
+}
+
+fn signed(permit: &Permit, credential: &Credential) -> Signed {
+    let key_id = match credential {
+        Credential::AuthToken(token) => Some(token.key_id.clone()),
+        _ => None,
+    };
+    match source(permit) {
+        Ok(SigningSource::Role(call)) => Signed {
+            key_id,
+            role_arn: Some(call.role_arn),
+            source_identity: call.source_identity,
+        },
+        _ => Signed {
+            key_id,
+            ..Signed::default()
+        },
     }
 }
 

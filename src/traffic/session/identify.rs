@@ -1,10 +1,22 @@
-//! Who is it? The listener's authenticators decide; so far there is one, `local`.
+//! Who is it? The listener's authenticators decide, in their order; the first that fits counts.
+//!
+//! What the connection itself shows (where it comes from, a certificate) is looked at first. Only then is the client
+//! asked for a proof, and for one alone: the protocol has no second try.
+
+mod exchange;
 
 use super::Shared;
 use super::refuse::Refused;
-use super::startup::Started;
+use super::startup::{Started, shutting_down};
+use crate::access::identity::{Authenticator, IdentityError, Peer, ProofError};
 use crate::domain::caller::Caller;
-use crate::error::ClientFacing;
+use crate::domain::reason::CloseReason;
+use crate::error::{ClientFacing, Refusal, SqlState};
+use crate::platform::tls::stream::ClientStream;
+use crate::platform::wire::frame::FrameError;
+use exchange::Exchange;
+use std::net::IpAddr;
+use tokio::time::{Instant, timeout_at};
 
 /// The caller is proven.
 #[derive(Debug)]
@@ -13,12 +25,151 @@ pub struct Identified {
     pub caller: Caller,
 }
 
-pub fn identify(shared: &Shared, mut started: Started) -> Result<Identified, Refused> {
-    match shared.local.identify(started.peer) {
+/// Why nobody was identified.
+#[derive(Debug)]
+enum Failure {
+    /// The peer is not what `local` takes, and nothing else is accepted.
+    Local(IdentityError),
+    Proof(ProofError),
+    Client(FrameError),
+    Late,
+    Shutdown,
+}
+
+impl From<ProofError> for Failure {
+    fn from(error: ProofError) -> Self {
+        Self::Proof(error)
+    }
+}
+
+pub async fn identify(
+    shared: &Shared,
+    mut started: Started,
+    deadline: Instant,
+) -> Result<Identified, Refused> {
+    match prove(shared, &mut started, deadline).await {
         Ok(caller) => {
             started.record.identified(&caller);
             Ok(Identified { started, caller })
         }
-        Err(error) => Err(Refused::told(started.stream, started.record, error.refusal())),
+        Err(failure) => {
+            let refusal = failure.refusal();
+            if let Failure::Proof(error) = &failure {
+                started.record.denied_because(error.because());
+            }
+            Err(Refused::told(
+                started.client.into_stream(),
+                started.record,
+                refusal,
+            ))
+        }
+    }
+}
+
+async fn prove(shared: &Shared, started: &mut Started, deadline: Instant) -> Result<Caller, Failure> {
+    let authenticators = started.door.authenticators.clone();
+    let mut failure = Failure::Proof(ProofError::Nothing);
+    if authenticators.contains(&Authenticator::Local) {
+        match shared.identity.local.identify(started.peer) {
+            Ok(caller) => return Ok(caller),
+            Err(error) if authenticators.len() == 1 => failure = Failure::Local(error),
+            Err(_) => {}
+        }
+    }
+    let certificate = started.client.stream().peer_certificate();
+    if let Some(certificate) = certificate.filter(|_| authenticators.contains(&Authenticator::Mtls)) {
+        return Ok(shared.identity.by_certificate(certificate)?);
+    }
+    let asks = |one: &Authenticator| !matches!(one, Authenticator::Local | Authenticator::Mtls);
+    if !authenticators.iter().any(asks) {
+        return Err(failure);
+    }
+    let source = address_of(started.peer);
+    judge_source(shared, source)?;
+    if !is_private(started.client.stream(), started.peer) {
+        return Err(ProofError::InClear.into());
+    }
+    let user = started.startup.parameter("user").unwrap_or_default();
+    let exchange = Exchange {
+        identity: &shared.identity,
+        authenticators: &authenticators,
+        user: String::from_utf8_lossy(user).into_owned(),
+        client: &mut started.client,
+    };
+    let proven = tokio::select! {
+        proven = timeout_at(deadline, exchange.run()) => proven.unwrap_or(Err(Failure::Late)),
+        () = shared.shutdown.end.cancelled() => Err(Failure::Shutdown),
+    };
+    remember(shared, source, &proven);
+    proven
+}
+
+/// Guessers have to wait, before anything is computed for them.
+fn judge_source(shared: &Shared, source: Option<IpAddr>) -> Result<(), ProofError> {
+    let now = shared.clock.now();
+    match source.is_some_and(|source| shared.lockout.is_locked(source, now)) {
+        true => Err(ProofError::Locked),
+        false => Ok(()),
+    }
+}
+
+fn remember(shared: &Shared, source: Option<IpAddr>, proven: &Result<Caller, Failure>) {
+    let Some(source) = source else {
+        return;
+    };
+    match proven {
+        Ok(_) => shared.lockout.succeeded(source),
+        Err(Failure::Proof(error)) if error.is_a_guess() => {
+            if shared.lockout.failed(source, shared.clock.now()) {
+                tracing::warn!(%source, "too many proofs failed; this address is refused for a minute");
+            }
+        }
+        Err(_) => {}
+    }
+}
+
+fn address_of(peer: Peer) -> Option<IpAddr> {
+    match peer {
+        Peer::Ip(address) => Some(address),
+        Peer::Proxied { client, balancer } => Some(client.unwrap_or(balancer)),
+        Peer::Unix { .. } => None,
+    }
+}
+
+/// Nobody in between can read what the client sends.
+fn is_private(stream: &ClientStream, peer: Peer) -> bool {
+    match peer {
+        Peer::Unix { .. } => true,
+        Peer::Ip(address) => stream.is_tls() || address.to_canonical().is_loopback(),
+        // From the balancer on; before it, its own TLS may protect the client.
+        Peer::Proxied { balancer, .. } => stream.is_tls() || balancer.to_canonical().is_loopback(),
+    }
+}
+
+impl Failure {
+    fn refusal(&self) -> Refusal {
+        match self {
+            Self::Local(error) => error.refusal(),
+            Self::Proof(error) => error.refusal(),
+            Self::Client(fault @ (FrameError::TooLong { .. } | FrameError::BadLength { .. })) => {
+                Refusal::new(
+                    CloseReason::ProtocolViolation,
+                    SqlState::PROTOCOL_VIOLATION,
+                    format!("during the authentication: {fault}"),
+                )
+            }
+            Self::Client(_) => Refusal::new(
+                CloseReason::ClientLost,
+                SqlState::PROTOCOL_VIOLATION,
+                "the client left during the authentication",
+            ),
+            Self::Late => Refusal::new(
+                CloseReason::StartupTimeout,
+                SqlState::INVALID_AUTHORIZATION,
+                "no proof of identity came in time",
+            )
+            .hint("The client was asked for a password and sent none; see `startup_timeout`."),
+            Self::Shutdown => shutting_down(),
+        }
     }
 }

@@ -18,10 +18,11 @@ pub mod serve;
 pub mod sources;
 pub mod startup;
 
-use crate::access::audit::Origin;
+use crate::access::audit::{Audit, Origin};
 use crate::access::credential::Credentials;
 use crate::access::credential::budget::LoginBudgets;
-use crate::access::identity::{Local, Peer};
+use crate::access::identity::lockout::Lockout;
+use crate::access::identity::{Authenticator, Identity, Peer};
 use crate::access::policy::Policy;
 use crate::domain::reason::CloseReason;
 use crate::domain::target::Target;
@@ -54,7 +55,9 @@ pub struct Config {
 #[derive(Debug)]
 pub struct Shared {
     pub config: Config,
-    pub local: Local,
+    pub audit: Arc<Audit>,
+    pub identity: Identity,
+    pub lockout: Lockout,
     pub policy: Arc<Policy>,
     pub clock: Clock,
     pub credentials: Credentials,
@@ -74,6 +77,8 @@ pub struct Door {
     pub tls: Option<Arc<ServerIdentity>>,
     /// Refuse clients that do not ask for TLS.
     pub tls_required: bool,
+    /// How callers may prove themselves here, in the order in which that is tried.
+    pub authenticators: Arc<[Authenticator]>,
     /// A unix socket that other users may reach.
     pub shared_socket: bool,
     /// Load balancers that connect here and say for whom, by PROXY protocol v2. Empty: clients connect
@@ -113,7 +118,7 @@ async fn drive(shared: &Shared, accepted: Accepted) -> CloseReason {
     // The steps are boxed: their futures are many times the size of the relay's, which is what a
     // session consists of for nearly all its life.
     let connected = Box::pin(async {
-        let identified = identify::identify(shared, *started)?;
+        let identified = identify::identify(shared, *started, deadline).await?;
         let permitted = authorize::authorize(shared, identified).await?;
         let credentialed = credential::credential(shared, permitted, deadline).await?;
         connect::connect(shared, credentialed, deadline).await

@@ -59,7 +59,7 @@ impl Refused {
                 } = *turned;
                 let reason = refusal.reason;
                 if let Some(record) = record {
-                    record.refused(&refusal);
+                    record.refused(&refusal).await;
                 }
                 let grace = Instant::now()
                     .checked_add(LINGER)

@@ -1,19 +1,48 @@
-//! The live sessions, so that they can be told to end.
+//! The live sessions: what they are, and how they are told to end.
 
+use crate::access::policy::{Permit, Policy, Question, Verdict};
+use crate::domain::reason::CloseReason;
 use crate::domain::session_id::SessionId;
 use crate::traffic::relay::{Control, Wish};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
 
-/// All sessions whose relay runs. Touched when one begins or ends, never while it runs.
+/// All sessions whose relay runs. Touched when one begins or ends, and by whoever looks at them all, never by a
+/// session while it runs.
 #[derive(Debug, Default)]
 pub struct Registry(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    sessions: HashMap<SessionId, Arc<Control>>,
+    sessions: HashMap<SessionId, Live>,
     /// What was wished of all; sessions that begin later hear it too.
     wished: Option<Wish>,
+}
+
+/// One session as others see it.
+#[derive(Debug, Clone)]
+pub struct Facts {
+    pub session: SessionId,
+    pub permit: Permit,
+    pub source: String,
+    pub backend_pid: Option<i32>,
+    pub began: SystemTime,
+}
+
+#[derive(Debug)]
+struct Live {
+    control: Arc<Control>,
+    facts: Arc<Facts>,
+    /// Since when it is to end.
+    ending: Option<SystemTime>,
+}
+
+/// Asks once more what a permit was given for.
+pub fn is_still_permitted(policy: &Policy, permit: &Permit, now: SystemTime) -> bool {
+    let mut question = Question::clone(permit.question());
+    question.around.now = now;
+    matches!(policy.verdict(&question), Verdict::Permit { .. })
 }
 
 /// Keeps a session in the registry for as long as it lives.
@@ -25,13 +54,18 @@ pub struct Listed<'a> {
 }
 
 impl Registry {
-    pub fn list(&self, id: SessionId) -> Listed<'_> {
-        let control = Arc::new(Control::default());
+    pub fn list(&self, facts: Facts) -> Listed<'_> {
+        let (id, control) = (facts.session, Arc::new(Control::default()));
         let mut state = self.lock();
         if let Some(wish) = state.wished {
             control.wish(wish);
         }
-        state.sessions.insert(id, control.clone());
+        let live = Live {
+            control: control.clone(),
+            facts: Arc::new(facts),
+            ending: None,
+        };
+        state.sessions.insert(id, live);
         Listed {
             registry: self,
             id,
@@ -43,9 +77,42 @@ impl Registry {
     pub fn wish_all(&self, wish: Wish) {
         let mut state = self.lock();
         state.wished = Some(wish);
-        for control in state.sessions.values() {
-            control.wish(wish);
+        for live in state.sessions.values() {
+            live.control.wish(wish);
         }
+    }
+
+    /// Tells one session to end; false when there is none of this id.
+    pub fn end(&self, id: SessionId, wish: Wish, now: SystemTime) -> bool {
+        match self.lock().sessions.get_mut(&id) {
+            Some(live) => {
+                live.end(wish, now);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Ends sessions whose permitted time is over, and those that were to end and have not for longer than
+    /// `grace`.
+    pub fn sweep(&self, now: SystemTime, grace: Duration) {
+        for live in self.lock().sessions.values_mut() {
+            if let Some((end, reason)) = live.facts.permit.expires()
+                && end <= now
+            {
+                live.end(Wish::EndWhenIdle(reason), now);
+            }
+            let since = live.ending.map(|since| now.duration_since(since));
+            if since.is_some_and(|since| since.is_ok_and(|since| since >= grace)) {
+                // It keeps the reason for which it began to end.
+                live.control.wish(Wish::EndNow(CloseReason::Terminated));
+            }
+        }
+    }
+
+    pub fn all(&self) -> Vec<Arc<Facts>> {
+        let state = self.lock();
+        state.sessions.values().map(|live| live.facts.clone()).collect()
     }
 
     pub fn len(&self) -> usize {
@@ -58,6 +125,13 @@ impl Registry {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Live {
+    fn end(&mut self, wish: Wish, now: SystemTime) {
+        self.ending.get_or_insert(now);
+        self.control.wish(wish);
     }
 }
 

@@ -2,18 +2,22 @@
 
 use super::Shared;
 use super::connect::{Connected, StartedRest};
-use super::refuse::say_and_close;
+use super::refuse::{Refused, say_and_close};
+use super::registry::{Facts, Listed, is_still_permitted};
 use super::startup::shutting_down;
-use crate::access::audit::Volume;
+use crate::access::audit::sink::SinkError;
+use crate::access::audit::{Legs, Volume};
+use crate::access::policy::Permit;
 use crate::domain::cancel_key::CancelKey;
 use crate::domain::reason::CloseReason;
 use crate::domain::session_id::SessionId;
 use crate::error::{Chain, Refusal, SqlState};
+use crate::platform::task::aside;
 use crate::platform::telemetry::metrics::{CancelOutcome, Direction};
-use crate::platform::tls::stream::ClientStream;
+use crate::platform::tls::stream::{ClientStream, version_name};
 use crate::platform::wire::error::encode_refusal;
 use crate::platform::wire::greeting::encode_backend_key;
-use crate::traffic::relay::{Ending, Leftovers, Relay};
+use crate::traffic::relay::{Ending, Leftovers, Relay, Wish};
 use crate::traffic::upstream::cancel::CancelRoute;
 use crate::traffic::upstream::login::Greeting;
 use crate::traffic::upstream::{Login, ServerStream};
@@ -22,7 +26,7 @@ use socket2::SockRef;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 /// A Terminate message: the server ends without waiting for more.
 const TERMINATE: [u8; 5] = [b'X', 0, 0, 0, 4];
@@ -66,9 +70,26 @@ pub async fn serve(shared: &Shared, connected: Connected) -> CloseReason {
     // Its allocation is as large as the largest message of the login.
     drop(leftover);
 
-    let listed = shared.registry.list(record.session());
+    let listed = shared.registry.list(Facts {
+        session: record.session(),
+        permit: permit.clone(),
+        source: record.source().to_owned(),
+        backend_pid: pid,
+        began: shared.clock.now(),
+    });
+    ask_again(shared, &listed, &permit).await;
     let _open = shared.metrics.session_open();
-    record.connected(pid, began.elapsed());
+    record.legs(Legs {
+        client: client.tls_version(),
+        server: version_name(server.get_ref().1),
+    });
+    if let Err(error) = record.connected(pid, began.elapsed()).await {
+        let refusal = audit_unavailable(&error);
+        let reason = refusal.reason;
+        say_goodbye(server, true).await;
+        Refused::told(client, record, refusal).tell(Instant::now()).await;
+        return reason;
+    }
     let leftovers = Leftovers {
         from_client,
         from_server,
@@ -94,9 +115,21 @@ pub async fn serve(shared: &Shared, connected: Connected) -> CloseReason {
     // Boxed: room for the goodbyes is not carried through the session's life.
     let words = last_words(&ending, record.session());
     // Before the goodbyes: they may last longer than the process.
-    record.closed(ending.reason, volume);
+    record.closed(ending.reason, volume).await;
     Box::pin(part(shared, &ending, (client, words), (server, route.as_deref()))).await;
     ending.reason
+}
+
+/// Policies that were reloaded while the session came about have not asked about it, because it was not listed yet.
+async fn ask_again(shared: &Shared, listed: &Listed<'_>, permit: &Permit) {
+    if shared.policy.is_current(permit) {
+        return;
+    }
+    let (policy, asked, now) = (shared.policy.clone(), permit.clone(), shared.clock.now());
+    let permitted = aside(move || is_still_permitted(&policy, &asked, now)).await;
+    if permitted != Some(true) {
+        listed.control.wish(Wish::EndNow(CloseReason::PolicyChanged));
+    }
 }
 
 /// The client reads the last words, the server is left with nothing to do, both connections are closed.
@@ -164,6 +197,10 @@ fn last_words(ending: &Ending, session: SessionId) -> BytesMut {
     let mut words = BytesMut::new();
     let refusal = match ending.reason {
         CloseReason::Shutdown => shutting_down(),
+        CloseReason::PolicyChanged
+        | CloseReason::PermitExpired
+        | CloseReason::ProofExpired
+        | CloseReason::Terminated => permit_ended(ending.reason),
         CloseReason::ServerClosed | CloseReason::ServerLost if !ending.server_has_told => server_gone(),
         _ => return words,
     };
@@ -171,6 +208,42 @@ fn last_words(ending: &Ending, session: SessionId) -> BytesMut {
         encode_refusal(&refusal, session, &mut words);
     }
     words
+}
+
+/// The sentence begins as PostgreSQL's own does, which drivers know.
+fn permit_ended(reason: CloseReason) -> Refusal {
+    let (why, hint) = match reason {
+        CloseReason::PolicyChanged => (
+            "because policy no longer permits it",
+            "Ask whoever keeps the policies, and give them the session id.",
+        ),
+        CloseReason::PermitExpired => ("because its permitted time is over", "Connect again."),
+        CloseReason::ProofExpired => (
+            "because the proof of who you are has expired",
+            "Get a fresh one, and connect again.",
+        ),
+        _ => (
+            "due to administrator command",
+            "Somebody has ended this session through dbproxy.",
+        ),
+    };
+    Refusal::new(
+        reason,
+        SqlState::ADMIN_SHUTDOWN,
+        format!("terminating connection {why}"),
+    )
+    .hint(hint)
+}
+
+/// Nothing was relayed yet.
+fn audit_unavailable(error: &SinkError) -> Refusal {
+    tracing::error!(error = %Chain(error), "no session without its audit line");
+    Refusal::new(
+        CloseReason::AuditUnavailable,
+        SqlState::CANNOT_CONNECT_NOW,
+        "the record of this session could not be written, and none may begin without",
+    )
+    .hint("Whoever runs dbproxy finds in its log which audit sink fails.")
 }
 
 fn server_gone() -> Refusal {

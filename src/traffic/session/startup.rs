@@ -20,6 +20,7 @@ use crate::domain::reason::CloseReason;
 use crate::error::{Refusal, SqlState};
 use crate::platform::task::Shutdown;
 use crate::platform::tls::stream::ClientStream;
+use crate::platform::wire::frame::FrameReader;
 use crate::platform::wire::options::settings;
 use crate::platform::wire::startup::{Opening, StartupMessage};
 use fault::silently;
@@ -44,7 +45,7 @@ pub enum Opened {
 /// The startup message was read; the record is open.
 #[derive(Debug)]
 pub struct Started {
-    pub stream: ClientStream,
+    pub client: FrameReader<ClientStream>,
     pub startup: StartupMessage,
     pub peer: Peer,
     pub door: Arc<Door>,
@@ -93,14 +94,14 @@ pub async fn open(shared: &Shared, accepted: Accepted, deadline: Instant) -> Res
         .map_err(|fault| fault.refused(&origin))?;
     match opening {
         Opening::Startup(startup) => {
-            let mut record = Record::open(&origin, stream.is_tls());
+            let mut record = Record::open(shared.audit.clone(), &origin, stream.is_tls());
             let user = startup.parameter("user").unwrap_or_default();
             record.asked_for(user, startup.parameter("database").unwrap_or(user));
             record.begins_as(role_of(&startup).as_deref());
             record.server_name(stream.server_name().or(arrival.server_name.as_deref()));
             match admit(shutdown, &door, &stream, place, entry) {
                 Ok(place) => Ok(Opened::Session(Box::new(Started {
-                    stream,
+                    client: FrameReader::new(stream),
                     startup,
                     peer: arrival.peer,
                     door,

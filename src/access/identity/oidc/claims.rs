@@ -56,6 +56,7 @@ impl Claims {
             subject: self.name("sub")?.ok_or(OidcError::Claim("sub"))?.to_owned(),
             email: self.email()?,
             groups: self.groups(&settings.groups_claim)?,
+            mfa: self.has_second_factor(),
             claims: self.said_by_aws()?,
         })
     }
@@ -110,6 +111,11 @@ impl Claims {
             return Ok(None);
         }
         Ok(self.name("email")?.map(str::to_owned))
+    }
+
+    fn has_second_factor(&self) -> bool {
+        let methods = self.0.get("amr").and_then(Value::as_array);
+        methods.is_some_and(|methods| methods.iter().any(|method| method == "mfa"))
     }
 
     fn groups(&self, claim: &str) -> Result<Vec<String>, OidcError> {

@@ -4,6 +4,7 @@ use crate::access::policy::{Denial, Groups, NotPermitted, Policy};
 use crate::domain::caller::{Caller, Principal, ProofKind};
 use crate::domain::endpoint::{EndpointName, Region, RootsKind};
 use crate::domain::name::{DatabaseName, DbRole, DbUser, TargetName};
+use crate::domain::reason::CloseReason;
 use crate::domain::target::{CredentialKind, HostPort, Target, TrustRoots, Users};
 use std::time::{Duration, SystemTime};
 
@@ -100,7 +101,10 @@ fn a_role_of_the_database_is_what_policies_speak_of() {
     let policy = policy(&readers());
     let permit = policy.decide(question(jane(), "app_ro")).unwrap();
     assert_eq!(permit.policies(), ["readers".into()]);
-    assert_eq!(permit.expires(), Some(now() + Duration::from_secs(8 * 3_600)));
+    assert_eq!(
+        permit.expires(),
+        Some((now() + Duration::from_secs(8 * 3_600), CloseReason::PermitExpired))
+    );
     let Err(Denial::NotPermitted(denied)) = policy.decide(question(jane(), "app_rw")) else {
         panic!("app_rw is no reader")
     };
@@ -200,7 +204,10 @@ fn a_policy_s_permit_may_be_unlimited_and_a_proof_may_end_sooner() {
     let mut caller = jane();
     caller.expires = Some(now() + Duration::from_secs(60));
     let permit = policy.decide(question(caller, "app_ro")).unwrap();
-    assert_eq!(permit.expires(), Some(now() + Duration::from_secs(60)));
+    assert_eq!(
+        permit.expires(),
+        Some((now() + Duration::from_secs(60), CloseReason::ProofExpired))
+    );
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use super::fault::Fault;
 use crate::error::Chain;
 use crate::platform::tls::ALPN;
+use crate::platform::tls::server::Current;
 use crate::platform::tls::stream::ClientStream;
 use crate::platform::wire::startup::{GRANTED, NOT_GRANTED, Opening, OpeningError, body_length, parse};
 use crate::traffic::session::Door;
@@ -79,10 +80,10 @@ impl Opener {
 
     async fn answer_ssl_request(self) -> Result<Self, Fault> {
         let mut this = self.refuse_early_bytes()?;
-        match (this.acceptor(), &this.stream) {
-            (Some(acceptor), ClientStream::Tcp(_)) => {
+        match (this.tls(), &this.stream) {
+            (Some(tls), ClientStream::Tcp(_)) => {
                 this.answer(GRANTED).await?;
-                this.start_tls(acceptor, false).await
+                this.start_tls(&tls, false).await
             }
             _ => {
                 this.answer(NOT_GRANTED).await?;
@@ -100,8 +101,8 @@ impl Opener {
         let mut first = [0; 1];
         match tcp.peek(&mut first).await {
             Ok(0) | Err(_) => Err(Fault::Probe),
-            Ok(_) if first == [TLS_HANDSHAKE] => match self.acceptor() {
-                Some(acceptor) => self.start_tls(acceptor, true).await,
+            Ok(_) if first == [TLS_HANDSHAKE] => match self.tls() {
+                Some(tls) => self.start_tls(&tls, true).await,
                 None => Err(Fault::ClientTls(
                     "no certificate is configured for clients".to_owned(),
                 )),
@@ -110,11 +111,11 @@ impl Opener {
         }
     }
 
-    async fn start_tls(self, acceptor: TlsAcceptor, direct: bool) -> Result<Self, Fault> {
+    async fn start_tls(self, tls: &Current, direct: bool) -> Result<Self, Fault> {
         let ClientStream::Tcp(tcp) = self.stream else {
             return Err(Fault::ClientTls("TLS is for TCP only".to_owned()));
         };
-        let stream = acceptor
+        let stream = TlsAcceptor::from(Arc::clone(&tls.config))
             .accept(tcp)
             .await
             .map_err(|error| Fault::ClientTls(Chain(&error).to_string()))?;
@@ -124,14 +125,14 @@ impl Opener {
             ));
         }
         Ok(Self {
-            stream: ClientStream::Tls(Box::new(stream)),
+            stream: ClientStream::tls(stream, Arc::clone(&tls.leaf)),
             door: self.door,
         })
     }
 
-    fn acceptor(&self) -> Option<TlsAcceptor> {
-        let identity = self.door.tls.as_ref()?;
-        Some(TlsAcceptor::from(identity.current()))
+    /// Taken once for a handshake: the files may be read again meanwhile.
+    fn tls(&self) -> Option<Arc<Current>> {
+        Some(self.door.tls.as_ref()?.current())
     }
 
     async fn answer(&mut self, byte: u8) -> Result<(), Fault> {

@@ -1,0 +1,308 @@
+//! The record of one attempt: opened when a startup message was read, closed exactly once.
+//! Refused attempts are recorded too. A record never holds a secret.
+
+use super::Audit;
+use super::sink::SinkError;
+use crate::domain::caller::Caller;
+use crate::domain::name::{DatabaseName, DbUser};
+use crate::domain::reason::CloseReason;
+use crate::domain::session_id::SessionId;
+use crate::error::Refusal;
+use serde_json::{Map, Value, json};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// What became known of a session, in the order it became known.
+#[derive(Debug)]
+pub struct Record {
+    audit: Arc<Audit>,
+    session: SessionId,
+    source: String,
+    listener: String,
+    began: Instant,
+    target: String,
+    client_tls: bool,
+    server_name: Option<String>,
+    user: String,
+    database: String,
+    role: Option<String>,
+    caller: Option<Caller>,
+    /// Who the client asked to be, where that is not whom it became.
+    asked_user: Option<String>,
+    policies: Vec<Arc<str>>,
+    because: Option<String>,
+    credential: Option<&'static str>,
+    signed: Signed,
+    context: Option<Value>,
+    backend_pid: Option<i32>,
+    legs: Legs,
+}
+
+/// With what AWS identity dbproxy logs in: what joins a line with CloudTrail's.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Signed {
+    /// The access key that signed the token. Not secret; CloudTrail names it.
+    pub key_id: Option<String>,
+    pub role_arn: Option<String>,
+    pub source_identity: Option<String>,
+}
+
+/// TLS of the two legs; none: in clear, or within this machine.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Legs {
+    pub client: Option<&'static str>,
+    pub server: Option<&'static str>,
+}
+
+/// Longest text of a client's that is recorded; a line must not grow without bound.
+const TEXT_CHARACTERS_MAX: usize = 1_024;
+
+/// Where a connection came from and where it arrived.
+#[derive(Debug, Clone)]
+pub struct Origin {
+    pub session: SessionId,
+    pub source: String,
+    pub listener: String,
+    pub target: String,
+}
+
+/// How much was relayed.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Volume {
+    pub to_server: u64,
+    pub to_client: u64,
+}
+
+impl Record {
+    pub fn open(audit: Arc<Audit>, origin: &Origin, client_tls: bool) -> Self {
+        Self {
+            audit,
+            session: origin.session,
+            source: origin.source.clone(),
+            listener: origin.listener.clone(),
+            target: origin.target.clone(),
+            began: Instant::now(),
+            client_tls,
+            server_name: None,
+            user: String::new(),
+            database: String::new(),
+            role: None,
+            caller: None,
+            asked_user: None,
+            policies: Vec::new(),
+            because: None,
+            credential: None,
+            signed: Signed::default(),
+            context: None,
+            backend_pid: None,
+            legs: Legs::default(),
+        }
+    }
+
+    pub fn session(&self) -> SessionId {
+        self.session
+    }
+
+    /// Names as the client sent them, before they were judged; bounded by the startup packet.
+    pub fn asked_for(&mut self, user: &[u8], database: &[u8]) {
+        self.user = bounded(user);
+        self.database = bounded(database);
+    }
+
+    /// The role that the session is to have from its first moment, where the client asks for another than
+    /// the db user; bounded by the startup packet.
+    pub fn begins_as(&mut self, role: Option<&[u8]>) {
+        self.role = role.map(bounded);
+    }
+
+    /// The name that the client's TLS handshake asked for; bounded by the handshake.
+    pub fn server_name(&mut self, name: Option<&str>) {
+        self.server_name = name.map(str::to_owned);
+    }
+
+    pub fn identified(&mut self, caller: &Caller) {
+        self.caller = Some(caller.clone());
+    }
+
+    /// Whom the client becomes, where, and by which policies.
+    pub fn permitted(
+        &mut self,
+        db_user: &DbUser,
+        database: &DatabaseName,
+        policies: &[Arc<str>],
+        credential: &'static str,
+    ) {
+        if self.user != db_user.as_str() {
+            self.asked_user = Some(std::mem::replace(&mut self.user, db_user.to_string()));
+        }
+        self.database = database.to_string();
+        self.policies = policies.to_vec();
+        self.credential = Some(credential);
+    }
+
+    /// What policy was asked with, beside who and what.
+    pub fn asked_with(&mut self, context: Value) {
+        self.context = Some(context);
+    }
+
+    /// With what dbproxy logs in.
+    pub fn signed(&mut self, signed: Signed) {
+        self.signed = signed;
+    }
+
+    pub fn legs(&mut self, legs: Legs) {
+        self.legs = legs;
+    }
+
+    fn shown_policies(&self) -> Option<String> {
+        (!self.policies.is_empty()).then(|| self.policies.join(","))
+    }
+
+    /// What a client is not told of a denial.
+    pub fn denied_because(&mut self, because: String) {
+        self.because = Some(because);
+    }
+
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    pub fn listener(&self) -> &str {
+        &self.listener
+    }
+
+    /// The session is connected; the one line that says so. An error means that it must not begin.
+    pub async fn connected(&mut self, backend_pid: Option<i32>, took: Duration) -> Result<(), SinkError> {
+        self.backend_pid = backend_pid;
+        tracing::info!(
+            target: "audit",
+            session = %self.session,
+            caller = self.caller.as_ref().map(tracing::field::display),
+            source = self.source,
+            listener = self.listener,
+            database_target = self.target,
+            db_user = self.user,
+            database = self.database,
+            role = self.role,
+            asked_user = self.asked_user,
+            policy = self.shown_policies(),
+            credential = self.credential,
+            backend_pid = self.backend_pid,
+            client_tls = self.client_tls,
+            server_name = self.server_name,
+            took_ms = millis(took),
+            "session opened"
+        );
+        let mut facts = self.facts("permit");
+        facts.insert("took_ms".to_owned(), millis(took).into());
+        let audit = self.audit.clone();
+        match audit.write("session.opened", facts).await {
+            Err(error) if audit.is_required() => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// The client was refused.
+    pub async fn refused(self, refusal: &Refusal) {
+        tracing::warn!(
+            target: "audit",
+            session = %self.session,
+            caller = self.caller.as_ref().map(tracing::field::display),
+            source = self.source,
+            listener = self.listener,
+            database_target = self.target,
+            db_user = self.user,
+            database = self.database,
+            asked_user = self.asked_user,
+            policy = self.shown_policies(),
+            credential = self.credential,
+            because = self.because,
+            reason = %refusal.reason,
+            sqlstate = refusal.sqlstate.as_str(),
+            error = refusal.message,
+            detail = refusal.detail,
+            hint = refusal.hint,
+            "session refused"
+        );
+        let denied = matches!(
+            refusal.reason,
+            CloseReason::PolicyDenied | CloseReason::NotIdentified
+        );
+        let mut facts = self.facts(if denied { "deny" } else { "none" });
+        facts.insert("reason".to_owned(), refusal.reason.as_str().into());
+        facts.insert("sqlstate".to_owned(), refusal.sqlstate.as_str().into());
+        facts.insert("error".to_owned(), refusal.message.as_str().into());
+        let _ = self.audit.write("session.refused", facts).await;
+    }
+
+    /// The session ended after it was connected.
+    pub async fn closed(self, reason: CloseReason, volume: Volume) {
+        tracing::info!(
+            target: "audit",
+            session = %self.session,
+            caller = self.caller.as_ref().map(tracing::field::display),
+            database_target = self.target,
+            db_user = self.user,
+            database = self.database,
+            backend_pid = self.backend_pid,
+            reason = %reason,
+            bytes_to_server = volume.to_server,
+            bytes_to_client = volume.to_client,
+            seconds = self.began.elapsed().as_secs_f64(),
+            "session closed"
+        );
+        let mut facts = self.facts("permit");
+        facts.insert("reason".to_owned(), reason.as_str().into());
+        facts.insert("bytes_to_server".to_owned(), volume.to_server.into());
+        facts.insert("bytes_to_client".to_owned(), volume.to_client.into());
+        let seconds = self.began.elapsed().as_secs_f64();
+        facts.insert("seconds".to_owned(), seconds.into());
+        let _ = self.audit.write("session.closed", facts).await;
+    }
+
+    /// What is known, under the names that queries use; what is not known is left out.
+    fn facts(&self, decision: &'static str) -> Map<String, Value> {
+        let caller = self.caller.as_ref();
+        let facts = json!({
+            "session": self.session.to_string(),
+            "caller": caller.map(ToString::to_string),
+            "proof": caller.map(|caller| caller.proof.as_str()),
+            "session_name": caller.and_then(|caller| caller.session_name.as_deref()),
+            "groups": caller.map(|caller| &caller.groups).filter(|groups| !groups.is_empty()),
+            "source": self.source,
+            "listener": self.listener,
+            "target": self.target,
+            "database": self.database,
+            "db_user": self.user,
+            "asked_user": self.asked_user,
+            "role": self.role,
+            "server_name": self.server_name,
+            "decision": decision,
+            "policies": Some(&self.policies).filter(|policies| !policies.is_empty()),
+            "because": self.because,
+            "context": self.context,
+            "credential": self.credential,
+            "aws_key": self.signed.key_id,
+            "aws_role": self.signed.role_arn,
+            "aws_source_identity": self.signed.source_identity,
+            "backend_pid": self.backend_pid,
+            "client_tls": self.legs.client,
+            "server_tls": self.legs.server,
+        });
+        match facts {
+            Value::Object(facts) => facts,
+            _ => Map::new(),
+        }
+    }
+}
+
+fn bounded(text: &[u8]) -> String {
+    String::from_utf8_lossy(text)
+        .chars()
+        .take(TEXT_CHARACTERS_MAX)
+        .collect()
+}
+
+fn millis(took: Duration) -> u64 {
+    u64::try_from(took.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,211 @@
+//! How callers prove who they are: `authenticators`, and a table for each that needs one.
+
+use super::ListenerSetting;
+use crate::access::identity::scram::Verifiers;
+use crate::access::identity::{Authenticator, IssuerSettings, aws_iam, mtls, oidc};
+use crate::config::reference;
+use crate::config::section::{Problems, Section};
+use crate::config::values::duration;
+use crate::error::Chain;
+use std::cell::RefCell;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The authenticators that are configured.
+#[derive(Debug, Default)]
+pub struct CallersSetting {
+    pub aws_iam: Option<aws_iam::Settings>,
+    pub oidc: Vec<(oidc::Settings, IssuerSettings)>,
+    /// Authorities to trust for issuers and STS, beside the machine's own.
+    pub http_ca_file: Option<PathBuf>,
+    pub scram_file: Option<PathBuf>,
+    /// Which name of a client certificate counts; `[client_tls]` says whose certificates are accepted.
+    pub mtls: Option<mtls::Settings>,
+    /// Failures in a minute that lock a source for one; 0: never.
+    pub login_failures: u32,
+}
+
+impl CallersSetting {
+    pub fn read(root: &mut Section<'_>) -> Self {
+        let default = reference::default_of("login_failures_per_minute")
+            .parse()
+            .unwrap_or_default();
+        let login_failures = root
+            .integer("login_failures_per_minute", 0..=1_000_000)
+            .unwrap_or(default);
+        Self {
+            aws_iam: read_aws_iam(root),
+            oidc: read_oidc(root),
+            http_ca_file: root.string("http_ca_file").map(PathBuf::from),
+            scram_file: read_scram(root),
+            mtls: None,
+            login_failures: u32::try_from(login_failures).unwrap_or_default(),
+        }
+    }
+
+    fn has(&self, authenticator: Authenticator) -> bool {
+        match authenticator {
+            Authenticator::Local => true,
+            Authenticator::AwsIam => self.aws_iam.is_some(),
+            Authenticator::Oidc | Authenticator::OauthBearer => !self.oidc.is_empty(),
+            Authenticator::Mtls => self.mtls.is_some(),
+            Authenticator::Scram => self.scram_file.is_some(),
+        }
+    }
+}
+
+/// The `authenticators` of a table.
+pub fn read_authenticators(section: &mut Section<'_>) -> Option<Vec<Authenticator>> {
+    let names = section.strings("authenticators")?;
+    if names.is_empty() {
+        section.problem("authenticators", "is empty: nobody could prove anything");
+    }
+    let mut read = Vec::new();
+    for name in names {
+        match section.convert("authenticators", name.parse()) {
+            Some(authenticator) if read.contains(&authenticator) => {
+                section.problem("authenticators", format_args!("`{name}` is named twice"));
+            }
+            Some(authenticator) => read.push(authenticator),
+            None => {}
+        }
+    }
+    Some(read)
+}
+
+/// What a listener needs that is to be reached by others.
+pub struct Conditions<'a> {
+    pub callers: &'a CallersSetting,
+    pub has_policy: bool,
+    pub has_tls: bool,
+}
+
+/// Holds listeners and authenticators against each other.
+pub fn judge(listeners: &[ListenerSetting], conditions: &Conditions<'_>, problems: &RefCell<Problems>) {
+    for listener in listeners {
+        let key = format!("listen ({})", listener.target);
+        let address = &listener.address;
+        let problem = |what: String| problems.borrow_mut().add(&key, what);
+        for authenticator in &listener.authenticators {
+            if !conditions.callers.has(*authenticator) {
+                problem(format!(
+                    "{address} takes `{}`, which is not configured",
+                    authenticator.as_str()
+                ));
+            }
+        }
+        if address.is_local() {
+            continue;
+        }
+        if listener.authenticators.contains(&Authenticator::Local) {
+            problem(format!(
+                "{address} can be reached from other machines, where `local` proves nothing: set `authenticators`, \
+                 or listen on loopback or on a unix socket"
+            ));
+        }
+        if !conditions.has_policy {
+            problem(format!(
+                "{address} can be reached from other machines: that needs policies (`[policy]`), which say who may \
+                 be whom"
+            ));
+        }
+        if !conditions.has_tls {
+            problem(format!(
+                "{address} can be reached from other machines: that needs `[client_tls]`, so that proofs do not \
+                 cross the network in clear"
+            ));
+        }
+    }
+}
+
+fn read_aws_iam(root: &mut Section<'_>) -> Option<aws_iam::Settings> {
+    let mut section = root.section("aws_iam")?;
+    let audience = section.required(
+        "audience",
+        "is missing: the name of this broker, for which callers sign their proofs",
+    );
+    let settings = aws_iam::Settings {
+        audience: audience.unwrap_or_default(),
+        regions: section.strings("regions").unwrap_or_default(),
+        endpoint: section.string("endpoint"),
+        max_age: time(&mut section, "max_age", reference::AWS_IAM),
+    };
+    section.finish();
+    Some(settings)
+}
+
+fn read_oidc(root: &mut Section<'_>) -> Vec<(oidc::Settings, IssuerSettings)> {
+    let mut issuers: Vec<(oidc::Settings, IssuerSettings)> = Vec::new();
+    for (_, mut section) in root.sections("oidc") {
+        let issuer = section.required("issuer", "is missing: what `iss` of its tokens says");
+        let audience = section.required("audience", "is missing: what `aud` of its tokens must hold");
+        let aws = section.boolean("aws").unwrap_or(false);
+        let once = section.boolean("once").unwrap_or(false);
+        let groups_claim = section
+            .string("groups_claim")
+            .unwrap_or_else(|| "groups".to_owned());
+        let groups_prefix = section
+            .string("groups_prefix")
+            .unwrap_or_else(|| "oidc:".to_owned());
+        if !groups_prefix.ends_with(':') {
+            section.problem(
+                "groups_prefix",
+                "does not end with `:`, so groups could be mistaken for others",
+            );
+        }
+        if issuers
+            .iter()
+            .any(|(_, known)| known.groups_prefix == groups_prefix)
+        {
+            section.problem(
+                "groups_prefix",
+                "is that of another issuer: their groups would be the same",
+            );
+        }
+        let jwks_uri = section.string("jwks_uri");
+        let max_lifetime = time(&mut section, "max_lifetime", reference::OIDC);
+        section.finish();
+        if let (Some(issuer), Some(audience)) = (issuer, audience) {
+            let settings = oidc::Settings {
+                issuer: issuer.clone(),
+                audience,
+                jwks_uri,
+                groups_claim,
+                max_lifetime,
+                single_audience: aws,
+                once,
+            };
+            issuers.push((
+                settings,
+                IssuerSettings {
+                    issuer,
+                    groups_prefix,
+                    aws,
+                },
+            ));
+        }
+    }
+    issuers
+}
+
+/// The file is read here for its mistakes; what listens reads it again.
+fn read_scram(root: &mut Section<'_>) -> Option<PathBuf> {
+    let mut section = root.section("scram")?;
+    let file = section
+        .required("file", "is missing: the file of verifiers")
+        .map(PathBuf::from);
+    if let Some(Err(error)) = file.as_deref().map(Verifiers::load) {
+        section.problem("file", Chain(&error));
+    }
+    section.finish();
+    file
+}
+
+fn time(section: &mut Section<'_>, key: &'static str, keys: &[reference::Key]) -> Duration {
+    let default = keys
+        .iter()
+        .find(|known| known.name == key)
+        .map_or("", |known| known.default);
+    let text = section.string(key).unwrap_or_else(|| default.to_owned());
+    section.convert(key, duration(&text)).unwrap_or_default()
+}

@@ -1,0 +1,98 @@
+//! One line when a session opens or is refused, one when it ends; where they are required, none is missing.
+
+use crate::support::{Proxy, Raw, Sandbox};
+use serde_json::Value;
+use std::path::PathBuf;
+
+fn file(sandbox: &Sandbox, name: &str) -> PathBuf {
+    let path = sandbox
+        .dir
+        .join(format!("audit-{name}-{}.jsonl", std::process::id()));
+    let _ = std::fs::remove_file(&path);
+    path
+}
+
+fn lines(path: &PathBuf) -> Vec<Value> {
+    let text = std::fs::read_to_string(path).unwrap();
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+fn proxy(sandbox: &Sandbox, audit: &str) -> Proxy {
+    let target = sandbox.target(
+        "orders",
+        "db_users = [\"app_ro\", \"app_rw\"]\ndatabases = [\"app\"]",
+    );
+    Proxy::start(sandbox, &format!("{target}[audit]\n{audit}"))
+}
+
+#[test]
+fn a_session_has_a_line_when_it_opens_and_one_when_it_ends() {
+    let (sandbox, _turn) = Sandbox::shared();
+    let path = file(sandbox, "both");
+    let mut proxy = proxy(sandbox, &format!("file = \"{}\"\n", path.display()));
+    let (mut raw, _) = Raw::log_in(proxy.port(), "app_ro");
+    raw.query("select 1");
+    raw.read_until(b'Z');
+    drop(raw);
+    assert!(!proxy.psql("nobody", "select 1").status.success());
+    proxy.signal("TERM");
+    proxy.wait_for_exit();
+    let lines = lines(&path);
+    let [opened, closed, refused] = &lines[..] else {
+        panic!("{lines:?}")
+    };
+    assert_eq!(opened["event"], "session.opened");
+    assert_eq!(closed["event"], "session.closed");
+    assert_eq!(refused["event"], "session.refused");
+    for line in [opened, closed] {
+        for (name, value) in [
+            ("caller", "local"),
+            ("proof", "local"),
+            ("target", "orders"),
+            ("db_user", "app_ro"),
+            ("database", "app"),
+            ("decision", "permit"),
+            ("credential", "iam"),
+            ("server_tls", "TLSv1.3"),
+        ] {
+            assert_eq!(line[name], value, "{name} of {line}");
+        }
+        assert_eq!(line["policies"][0], "builtin:local-caller-any-listed-user");
+        assert!(line["backend_pid"].as_i64().unwrap() > 0);
+        assert_eq!(line["session"], opened["session"]);
+        assert!(line["aws_key"].as_str().unwrap().starts_with("AKIA"), "{line}");
+        assert!(line["source"].as_str().unwrap().starts_with("127.0.0.1:"));
+        let time = line["time"].as_str().unwrap();
+        assert!(time.ends_with('Z') && time.contains('.'), "{time}");
+    }
+    assert_eq!(closed["reason"], "client_closed");
+    assert!(closed["bytes_to_client"].as_u64().unwrap() > 0 && closed["seconds"].as_f64().unwrap() > 0.0);
+    assert_eq!(refused["reason"], "policy_denied");
+    assert_eq!(refused["decision"], "deny");
+    assert_eq!(refused["sqlstate"], "42501");
+    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&path).unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+/// `/dev/full` takes nothing.
+#[test]
+fn where_lines_are_required_no_session_begins_without_its_own() {
+    let (sandbox, _turn) = Sandbox::shared();
+    let full = "file = \"/dev/full\"\nrotate_megabytes = 0\n";
+    let strict = proxy(sandbox, &format!("{full}required = true\n"));
+    let output = strict.psql("app_ro", "select 'in'");
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        error.contains("record of this session could not be written"),
+        "{error}"
+    );
+    assert!(!String::from_utf8_lossy(&output.stdout).contains("in"));
+    strict.wait_for_metric(
+        "dbproxy_connections_closed_total{reason=\"audit_unavailable\"}",
+        1.0,
+    );
+    let lenient = proxy(sandbox, full);
+    assert_eq!(lenient.query("app_ro", "select 'in'"), "in");
+}
