@@ -87,7 +87,7 @@ impl Outcome {
                 outcome.decision = Decision::Permit;
                 outcome.policies = permit.policies().iter().map(ToString::to_string).collect();
                 let ends = permit.expires();
-                outcome.max_session = ends.and_then(|ends| ends.duration_since(now).ok());
+                outcome.max_session = ends.and_then(|(ends, _)| ends.duration_since(now).ok());
             }
             Err(Denial::Evaluation { faults }) => {
                 outcome.decision = Decision::Error;
