@@ -47,6 +47,12 @@ pub enum Verdict {
     Faulty { faults: Vec<String> },
 }
 
+impl Verdict {
+    pub fn is_permit(&self) -> bool {
+        matches!(self, Self::Permit { .. })
+    }
+}
+
 /// The schema, parsed.
 pub fn schema() -> Result<Schema, Problems> {
     let file = Path::new("schema.cedarschema");

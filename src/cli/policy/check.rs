@@ -123,48 +123,41 @@ impl Findings {
 
     fn tell(&self, flags: &Check) -> ExitCode {
         let is_error = |problem: &&Problem| problem.severity == Severity::Error;
-        let errors = self
-            .problems
-            .iter()
-            .filter(is_error)
-            .count()
-            .saturating_add(self.others.len());
-        let warnings = self.problems.iter().filter(|problem| !is_error(problem)).count();
+        let of_set = self.problems.iter().filter(is_error).count();
+        let warnings = self.problems.len().saturating_sub(of_set);
+        let errors = of_set.saturating_add(self.others.len());
         match flags.common.output {
-            Format::Text => {
-                for problem in &self.problems {
-                    output::note(&problem.to_string());
-                }
-                for other in &self.others {
-                    output::note(&format!("configuration: error: {other}"));
-                }
-                output::line(&match errors {
-                    0 => format!(
-                        "{}, {}",
-                        count(self.policies, "policy", "policies"),
-                        count(warnings, "warning", "warnings")
-                    ),
-                    _ => format!(
-                        "{}, {}",
-                        count(errors, "error", "errors"),
-                        count(warnings, "warning", "warnings")
-                    ),
-                });
-            }
+            Format::Text => self.print(errors, warnings),
             Format::Json => {
-                let problems = self.problems.iter().map(shown);
-                let others = self
-                    .others
-                    .iter()
-                    .map(|other| json!({"severity": "error", "message": other}));
-                let problems: Vec<Value> = problems.chain(others).collect();
-                output::line(&json!({"policies": self.policies, "errors": errors, "warnings": warnings, "problems": problems}).to_string());
+                let others = self.others.iter();
+                let others = others.map(|other| json!({"severity": "error", "message": other}));
+                let problems: Vec<Value> = self.problems.iter().map(shown).chain(others).collect();
+                let policies = self.policies;
+                output::line(
+                    &json!({"policies": policies, "errors": errors, "warnings": warnings, "problems": problems})
+                        .to_string(),
+                );
             }
         }
         match errors == 0 && (warnings == 0 || !flags.strict) {
             true => ExitCode::SUCCESS,
             false => ExitCode::from(1),
         }
+    }
+
+    fn print(&self, errors: usize, warnings: usize) {
+        for problem in &self.problems {
+            output::note(&problem.to_string());
+        }
+        for other in &self.others {
+            output::note(&format!("configuration: error: {other}"));
+        }
+        // How many policies a set with mistakes would have had nobody knows.
+        let first = match errors {
+            0 => count(self.policies, "policy", "policies"),
+            _ => count(errors, "error", "errors"),
+        };
+        output::line(&format!("{first}, {}", count(warnings, "warning", "warnings")));
     }
 }
 

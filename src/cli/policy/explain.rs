@@ -11,6 +11,7 @@ use crate::cli::output;
 use crate::config::Settings;
 use crate::domain::caller::Caller;
 use crate::domain::name::DbUser;
+use crate::domain::target::Target;
 use crate::platform::clock::Clock;
 use answer::Answer;
 use std::process::ExitCode;
@@ -34,20 +35,7 @@ pub fn run(flags: &Explain) -> Result<ExitCode, Failure> {
 }
 
 fn question(flags: &Explain, settings: &Settings) -> Result<Question, Failure> {
-    let mut targets = settings.targets.iter();
-    let Some(target) = targets.find(|target| target.name.as_str() == flags.target) else {
-        let known: Vec<&str> = settings
-            .targets
-            .iter()
-            .map(|target| target.name.as_str())
-            .collect();
-        let what = format!(
-            "{}: no such target; the configuration has {}",
-            flags.target,
-            known.join(", ")
-        );
-        return Err(Failure::text(1, what));
-    };
+    let target = target(&flags.target, settings)?;
     let named = |flag: &str, error| Failure::text(1, format!("{flag}: {error}"));
     let db_user = DbUser::new(&flags.db_user).map_err(|error| named("--db-user", error))?;
     let database = asked::database(flags.database.as_deref(), target, &db_user);
@@ -73,5 +61,18 @@ fn question(flags: &Explain, settings: &Settings) -> Result<Question, Failure> {
                 .unwrap_or_else(|| asked::listener(settings, target)),
         },
         target: Arc::new(target.clone()),
+    })
+}
+
+fn target<'a>(name: &str, settings: &'a Settings) -> Result<&'a Target, Failure> {
+    let mut targets = settings.targets.iter();
+    let found = targets.find(|target| target.name.as_str() == name);
+    found.ok_or_else(|| {
+        let known = settings.targets.iter().map(|target| target.name.as_str());
+        let known = known.collect::<Vec<_>>().join(", ");
+        Failure::text(
+            1,
+            format!("{name}: no such target; the configuration has {known}"),
+        )
     })
 }

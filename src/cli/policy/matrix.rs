@@ -128,10 +128,11 @@ impl Cell {
                 action,
                 ..question.clone()
             };
-            match policy.verdict(&asked) {
-                Verdict::Permit { .. } => actions.push(action.as_str()),
-                Verdict::Deny { .. } => {}
-                Verdict::Faulty { faults } => errors.extend(faults),
+            let verdict = policy.verdict(&asked);
+            if verdict.is_permit() {
+                actions.push(action.as_str());
+            } else if let Verdict::Faulty { faults } = verdict {
+                errors.extend(faults);
             }
         }
         Self {
