@@ -29,7 +29,7 @@
 //! | 4 | [`admin`] | HTTP for operators |
 //! | 3 | [`traffic`] | `peers`, `relay`, `upstream` < `session` < `listener` |
 //! | 2 | [`access`] | `identity`, `policy`, `catalog`, `credential`, `audit` |
-//! | 1 | [`platform`] | `wire`, `tls`, `aws`, `task`, `telemetry`, `clock`, `process` |
+//! | 1 | [`platform`] | `wire`, `tls`, `http`, `aws`, `task`, `telemetry`, `clock`, `process` |
 //! | 0 | [`domain`], [`error`] | plain data |
 
 #![cfg_attr(

@@ -1,5 +1,6 @@
 //! Flags as typed. Every flag of `serve` can also be set as `DBPROXY_<FLAG>`.
 
+use super::policy::args::Policy;
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use std::path::PathBuf;
@@ -103,6 +104,9 @@ pub enum Command {
     Ls(Ls),
     /// Run a client on a private listener that ends with it
     Connect(Connect),
+    /// Judge, ask and test the policies
+    #[command(subcommand)]
+    Policy(Policy),
     /// Wait until a running dbproxy is ready
     Wait(Wait),
     /// Ask a running dbproxy whether it is alive, or ready

@@ -10,6 +10,7 @@ mod lifecycle;
 mod login;
 mod ls;
 mod output;
+mod policy;
 mod serve;
 mod sessions;
 mod token;
@@ -19,6 +20,7 @@ use crate::config::{Settings, check, source};
 use args::{Arguments, Command, Common};
 use clap::{CommandFactory, Parser};
 use exit::Failure;
+use std::path::Path;
 use std::process::ExitCode;
 
 /// Runs one command; the outcome is the exit code.
@@ -34,6 +36,7 @@ pub fn main() -> ExitCode {
         Some(Command::Doctor(doctor)) => doctor::run(&doctor),
         Some(Command::Ls(ls)) => ls::run(&ls),
         Some(Command::Connect(connect)) => connect::run(&connect),
+        Some(Command::Policy(command)) => policy::run(&command),
         Some(Command::Wait(wait)) => lifecycle::wait(&wait),
         Some(Command::Healthcheck(check)) => lifecycle::healthcheck(&check),
         Some(Command::Sessions(sessions)) => sessions::run(&sessions),
@@ -57,8 +60,13 @@ pub fn main() -> ExitCode {
 
 /// Reads the configuration that `common` points to, with what the command line adds.
 fn settings(common: &Common, command_line: CommandLine) -> Result<Settings, Failure> {
+    settings_of(common.config.as_deref(), command_line)
+}
+
+/// The same for a command that makes no targets of its own.
+fn settings_of(config: Option<&Path>, command_line: CommandLine) -> Result<Settings, Failure> {
     let environment = &source::process_environment;
-    let file = source::read(common.config.as_deref(), environment).map_err(Failure::usage)?;
+    let file = source::read(config, environment).map_err(Failure::usage)?;
     check(file.table, command_line, environment).map_err(Failure::usage)
 }
 

@@ -28,6 +28,11 @@ fn the_command_reference_is_current() {
         "doctor",
         "ls",
         "connect",
+        "policy check",
+        "policy explain",
+        "policy matrix",
+        "policy test",
+        "policy schema",
         "wait",
         "healthcheck",
         "sessions",
@@ -37,8 +42,7 @@ fn the_command_reference_is_current() {
         "completion",
     ];
     for command in commands {
-        let words = [command, "--help"];
-        let words = words.iter().filter(|word| !word.is_empty());
+        let words = command.split_whitespace().chain(["--help"]);
         let output = dbproxy(&[]).args(words).env("COLUMNS", "100").output().unwrap();
         let help = String::from_utf8(output.stdout).unwrap();
         let help: Vec<_> = help.lines().map(str::trim_end).collect();

@@ -159,6 +159,11 @@ impl Policy {
         self.set.load_full()
     }
 
+    /// Groups of the configuration that the principal is in.
+    pub fn groups_of(&self, principal: &Principal) -> &[String] {
+        self.groups.of(principal)
+    }
+
     /// Decides about exactly the db user that the question names.
     pub fn decide(&self, question: Question) -> Result<Permit, Denial> {
         if !question.target.users.lists(&question.db_user) {
