@@ -84,40 +84,39 @@ pub async fn serve(shared: &Shared, connected: Connected) -> CloseReason {
         server: version_name(server.get_ref().1),
     });
     if let Err(error) = record.connected(pid, began.elapsed()).await {
-        let refusal = audit_unavailable(&error);
-        let reason = refusal.reason;
         say_goodbye(server, true).await;
-        Refused::told(client, record, refusal).tell(Instant::now()).await;
-        return reason;
+        let refused = Refused::told(client, record, audit_unavailable(&error));
+        return refused.tell(Instant::now()).await;
     }
     let leftovers = Leftovers {
         from_client,
         from_server,
     };
-    let relay = Relay::new(
-        &mut client,
-        &mut server,
-        leftovers,
-        ready_status,
-        listed.control.clone(),
-    );
+    let control = listed.control.clone();
+    let relay = Relay::new(&mut client, &mut server, leftovers, ready_status, control);
     let ending = relay.run().await;
     // From here on a cancel would find a server that is no longer this client's.
     drop(key);
     drop(listed);
 
-    let volume = Volume {
-        to_server: ending.to_server,
-        to_client: ending.to_client.saturating_sub(greeting_bytes),
-    };
-    shared.metrics.relayed(Direction::ToServer, volume.to_server);
-    shared.metrics.relayed(Direction::ToClient, volume.to_client);
+    let volume = relayed(shared, &ending, greeting_bytes);
     // Boxed: room for the goodbyes is not carried through the session's life.
     let words = last_words(&ending, record.session());
     // Before the goodbyes: they may last longer than the process.
     record.closed(ending.reason, volume).await;
     Box::pin(part(shared, &ending, (client, words), (server, route.as_deref()))).await;
     ending.reason
+}
+
+/// Counts what was relayed; the greeting was dbproxy's to write.
+fn relayed(shared: &Shared, ending: &Ending, greeting_bytes: u64) -> Volume {
+    let volume = Volume {
+        to_server: ending.to_server,
+        to_client: ending.to_client.saturating_sub(greeting_bytes),
+    };
+    shared.metrics.relayed(Direction::ToServer, volume.to_server);
+    shared.metrics.relayed(Direction::ToClient, volume.to_client);
+    volume
 }
 
 /// Policies that were reloaded while the session came about have not asked about it, because it was not listed yet.
