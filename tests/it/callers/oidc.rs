@@ -304,7 +304,6 @@ fn a_subject_cannot_write_other_fields_of_the_log() {
 
 /// For when permits are watched: the token was good for so long, and so is what it opened.
 #[test]
-#[ignore = "nothing ends a session yet whose permit has expired"]
 fn a_session_ends_with_the_token_that_opened_it() {
     let (sandbox, _turn) = Sandbox::shared();
     let key = Key::new("one");

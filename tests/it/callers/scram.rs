@@ -161,7 +161,6 @@ fn inside_tls_it_works_too() {
 
 /// For when `ClientStream::server_leaf` knows the certificate: then SCRAM-SHA-256-PLUS is offered inside TLS.
 #[test]
-#[ignore = "channel binding is not offered: `ClientStream::server_leaf` knows no certificate yet"]
 fn channel_binding_can_be_required() {
     let (sandbox, _turn) = Sandbox::shared();
     let proxy = proxy(sandbox, &client_tls(sandbox, ""));
@@ -176,7 +175,6 @@ fn channel_binding_can_be_required() {
 
 /// For when SIGHUP reaches the file, as its reference says.
 #[test]
-#[ignore = "SIGHUP does not read the verifiers again yet"]
 fn the_file_is_read_again_on_sighup_and_a_broken_one_is_not_taken() {
     let (sandbox, _turn) = Sandbox::shared();
     let file = directory(sandbox).join("verifiers");
