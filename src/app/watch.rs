@@ -89,8 +89,8 @@ fn read_anew(policy: &Policy, dir: &Path, seen: &[PolicyFile], asked: bool) -> R
         }
         Err(_) => return Read::Same,
     };
-    let known = if seen.is_empty() { present } else { seen };
-    if !asked && files == known {
+    // In force already (somebody may have asked for it meanwhile), or refused already.
+    if !asked && (files == present || files == seen) {
         return Read::Same;
     }
     match Set::of(files.clone()) {

@@ -93,7 +93,7 @@ pub const TOP: &[Key] = &[
     key(
         "authenticators",
         "[\"local\"]",
-        "How callers may prove who they are, the first that fits decides: `local` (loopback and unix sockets), `aws-iam`, `oidc`, `oauthbearer` (the tokens of `oidc`, as libpq 18 sends them; not beside others that are asked for), `mtls`, `scram`. A listener beyond loopback needs others than `local`, policies and `[client_tls]`.",
+        "How callers may prove who they are, tried in this order, the first that fits decides; those that ask for a password or token fit everybody: `local` (loopback and unix sockets), `aws-iam`, `oidc`, `oauthbearer` (the tokens of `oidc`, as libpq 18 sends them; not beside others that are asked for), `mtls`, `scram`. A listener beyond loopback needs others than `local`, policies and `[client_tls]`.",
     ),
     key(
         "login_failures_per_minute",

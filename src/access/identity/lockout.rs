@@ -1,5 +1,5 @@
 //! Sources that fail again and again have to wait. A wrong proof costs a guesser its next tries, whatever it
-//! guesses.
+//! guesses. A success forgives nothing: somebody with one login of their own could guess the others' for ever.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -71,12 +71,6 @@ impl Lockout {
         }
         locks
     }
-
-    /// A source that has proven somebody is no guesser.
-    pub fn succeeded(&self, source: IpAddr) {
-        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        failures.remove(&network(source));
-    }
 }
 
 /// An IPv6 host has a whole /64 to itself.
@@ -113,13 +107,16 @@ mod tests {
     }
 
     #[test]
-    fn slow_failures_and_successes_lock_nobody() {
+    fn slow_failures_lock_nobody() {
         let lockout = Lockout::new(2);
         let source = "2001:db8::1".parse().unwrap();
         assert!(!lockout.failed(source, at(0)));
         assert!(!lockout.failed(source, at(60)));
-        lockout.succeeded("2001:db8::2".parse().unwrap());
-        assert!(!lockout.failed(source, at(61)));
+        assert!(!lockout.failed(source, at(120)));
+        assert!(
+            lockout.failed("2001:db8::2".parse().unwrap(), at(121)),
+            "the same host"
+        );
         assert!(!Lockout::new(0).failed(source, at(0)));
     }
 }

@@ -1,7 +1,7 @@
 //! Who is it? The listener's authenticators decide, in their order; the first that fits counts.
 //!
-//! What the connection itself shows (where it comes from, a certificate) is looked at first. Only then is the client
-//! asked for a proof, and for one alone: the protocol has no second try.
+//! What the connection itself shows (where it comes from, a certificate) is looked at up to the first that asks the
+//! client for a proof. It is asked for one alone: the protocol has no second try.
 
 mod exchange;
 
@@ -68,20 +68,8 @@ pub async fn identify(
 
 async fn prove(shared: &Shared, started: &mut Started, deadline: Instant) -> Result<Caller, Failure> {
     let authenticators = started.door.authenticators.clone();
-    let mut failure = Failure::Proof(ProofError::Nothing);
-    if authenticators.contains(&Authenticator::Local) {
-        match shared.identity.local.identify(started.peer) {
-            Ok(caller) => return Ok(caller),
-            Err(error) if authenticators.len() == 1 => failure = Failure::Local(error),
-            Err(_) => {}
-        }
-    }
-    let certificate = started.client.stream().peer_certificate();
-    if let Some(certificate) = certificate.filter(|_| authenticators.contains(&Authenticator::Mtls)) {
-        return Ok(shared.identity.by_certificate(certificate)?);
-    }
-    if !authenticators.iter().any(|one| one.asks()) {
-        return Err(failure);
+    if let Some(caller) = by_connection(shared, started, &authenticators)? {
+        return Ok(caller);
     }
     let source = address_of(started.peer);
     let is_locked = || is_locked(shared, source);
@@ -107,6 +95,32 @@ async fn prove(shared: &Shared, started: &mut Started, deadline: Instant) -> Res
     proven
 }
 
+/// What the connection itself shows, as far as it comes before anything that is asked for; nothing: ask.
+fn by_connection(
+    shared: &Shared,
+    started: &Started,
+    authenticators: &[Authenticator],
+) -> Result<Option<Caller>, Failure> {
+    let mut failure = Failure::Proof(ProofError::Nothing);
+    for authenticator in authenticators {
+        match authenticator {
+            Authenticator::Local => match shared.identity.local.identify(started.peer) {
+                Ok(caller) => return Ok(Some(caller)),
+                Err(error) if authenticators.len() == 1 => failure = Failure::Local(error),
+                Err(_) => {}
+            },
+            Authenticator::Mtls => {
+                if let Some(certificate) = started.client.stream().peer_certificate() {
+                    return Ok(Some(shared.identity.by_certificate(certificate)?));
+                }
+            }
+            // Everybody can be asked, so what stands behind it never counts.
+            _ => return Ok(None),
+        }
+    }
+    Err(failure)
+}
+
 /// Guessers have to wait, before anything is computed for them.
 fn is_locked(shared: &Shared, source: Option<IpAddr>) -> bool {
     let now = shared.clock.now();
@@ -117,14 +131,11 @@ fn remember(shared: &Shared, source: Option<IpAddr>, proven: &Result<Caller, Fai
     let Some(source) = source else {
         return;
     };
-    match proven {
-        Ok(_) => shared.lockout.succeeded(source),
-        Err(Failure::Proof(error)) if error.is_a_guess() => {
-            if shared.lockout.failed(source, shared.clock.now()) {
-                tracing::warn!(%source, "too many proofs failed; this address is refused for a minute");
-            }
-        }
-        Err(_) => {}
+    if let Err(Failure::Proof(error)) = proven
+        && error.is_a_guess()
+        && shared.lockout.failed(source, shared.clock.now())
+    {
+        tracing::warn!(%source, "too many proofs failed; this address is refused for a minute");
     }
 }
 
@@ -141,8 +152,11 @@ fn is_private(stream: &ClientStream, peer: Peer) -> bool {
     match peer {
         Peer::Unix { .. } => true,
         Peer::Ip(address) => stream.is_tls() || address.to_canonical().is_loopback(),
-        // From the balancer on; before it, its own TLS may protect the client.
-        Peer::Proxied { balancer, .. } => stream.is_tls() || balancer.to_canonical().is_loopback(),
+        // How the client reached the balancer is not known; inside this machine it does not matter.
+        Peer::Proxied { client, balancer } => {
+            let is_local = |address: IpAddr| address.to_canonical().is_loopback();
+            stream.is_tls() || (client.is_some_and(is_local) && is_local(balancer))
+        }
     }
 }
 

@@ -79,9 +79,9 @@ fn a_listener_takes_only_its_own_authenticators() {
     assert_eq!(accepted.map(|outcome| outcome.last().unwrap().tag), [b'E', b'Z']);
 }
 
-/// Who is local anyway is asked for nothing.
+/// The order of the configuration counts: who is local anyway is asked for nothing, or asked all the same.
 #[test]
-fn what_the_connection_itself_shows_comes_first() {
+fn authenticators_are_tried_in_their_order() {
     let (sandbox, _turn) = Sandbox::shared();
     let tables = scram::table(sandbox, &[("dashboard", scram::SECRET)]);
     let cedar = permit("is LocalUser", "app_ro");
@@ -90,6 +90,9 @@ fn what_the_connection_itself_shows_comes_first() {
     let proxy = Proxy::start(sandbox, &config);
     assert_eq!(proxy.query("dashboard", "select current_user"), "app_ro");
     proxy.wait_until_logged("caller=local ");
+    let config = configuration(sandbox, &["scram", "local"], &cedar, ("", &tables));
+    let proxy = Proxy::start(sandbox, &config);
+    assert_eq!(code(&knock(&mut Raw::connect(proxy.port()), "dashboard")), SASL);
 }
 
 #[test]
