@@ -1,5 +1,7 @@
 //! Generated documents are what the program says. `UPDATE_DOCS=1` writes them anew.
 
+mod audit;
+mod house;
 mod papers;
 
 use crate::support::proxy::dbproxy;
@@ -82,7 +84,7 @@ fn the_example_configuration_is_valid() {
 #[test]
 fn the_example_of_a_shared_broker_is_valid() {
     let text = std::fs::read_to_string(root().join("deploy/examples/shared-broker.toml")).unwrap();
-    let (ok, told) = papers::House::new().ls(&text);
+    let (ok, told) = house::House::new().ls(&text);
     assert!(ok, "{told}");
     assert!(
         told.contains("0.0.0.0:5432") && told.contains("0.0.0.0:5433"),
@@ -91,7 +93,7 @@ fn the_example_of_a_shared_broker_is_valid() {
     // It is whole: without any of these it would not start.
     for part in ["[policy]", "[client_tls]", "[aws_iam]"] {
         let broken = text.replace(part, "[defaults]");
-        assert!(!papers::House::new().ls(&broken).0, "{part}");
+        assert!(!house::House::new().ls(&broken).0, "{part}");
     }
 }
 
