@@ -6,6 +6,7 @@ mod bearer;
 mod client;
 mod guesses;
 mod issuers;
+mod mtls;
 mod oidc;
 mod outside;
 mod scram;

@@ -1,5 +1,9 @@
 //! Generated documents are what the program says. `UPDATE_DOCS=1` writes them anew.
 
+mod audit;
+mod house;
+mod papers;
+
 use crate::support::proxy::dbproxy;
 use crate::support::sandbox::root;
 
@@ -76,6 +80,23 @@ fn the_example_configuration_is_valid() {
     );
 }
 
+/// So is the shared broker's, with certificates, policies and a secret where it says they are.
+#[test]
+fn the_example_of_a_shared_broker_is_valid() {
+    let text = std::fs::read_to_string(root().join("deploy/examples/shared-broker.toml")).unwrap();
+    let (ok, told) = house::House::new().ls(&text);
+    assert!(ok, "{told}");
+    assert!(
+        told.contains("0.0.0.0:5432") && told.contains("0.0.0.0:5433"),
+        "{told}"
+    );
+    // It is whole: without any of these it would not start.
+    for part in ["[policy]", "[client_tls]", "[aws_iam]"] {
+        let broken = text.replace(part, "[defaults]");
+        assert!(!house::House::new().ls(&broken).0, "{part}");
+    }
+}
+
 /// Every key that the reader asks for is in the reference, and the other way round.
 #[test]
 fn the_reference_names_every_key() {
@@ -145,18 +166,6 @@ fn readers(folder: &std::path::Path) -> String {
 /// `docs/protocol.md` says which test shows what; each of them exists.
 #[test]
 fn the_tests_that_the_protocol_names_exist() {
-    let text = std::fs::read_to_string(root().join("docs/protocol.md")).unwrap();
-    let named = text
-        .split('`')
-        .skip(1)
-        .step_by(2)
-        .filter_map(|code| code.split_once("::"));
-    let mut count = 0;
-    for (module, test) in named {
-        let path = root().join("tests/it").join(format!("{module}.rs"));
-        let source = std::fs::read_to_string(&path).unwrap_or_else(|_| panic!("{module}::{test}"));
-        assert!(source.contains(&format!("fn {test}()")), "{module}::{test}");
-        count += 1;
-    }
+    let count = papers::assert_tests_exist("docs/protocol.md");
     assert!(count > 50, "{count}");
 }

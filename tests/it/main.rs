@@ -35,6 +35,7 @@ mod login;
 mod login_via;
 mod modern;
 mod openings;
+mod pitfalls;
 mod policy;
 mod refusals;
 mod replicas;
