@@ -29,6 +29,7 @@ use crate::platform::tls::server::ServerIdentity;
 use crate::traffic::listener::{Address, BindError, Gate, Listener, PeerListener};
 use crate::traffic::peers::{Peers, PeersError};
 use crate::traffic::relay::Wish;
+use crate::traffic::session::callers::Callers;
 use crate::traffic::session::cancel::CancelKeys;
 use crate::traffic::session::registry::Registry;
 use crate::traffic::session::sources::Sources;
@@ -125,6 +126,7 @@ impl App {
             cancel_keys: CancelKeys::new(peers.as_ref().map(|(_, peers)| peers.clone())),
             registry: Registry::default(),
             sources: Sources::new(settings.max_clients_per_source),
+            callers: Callers::new(settings.caller_limits),
             shutdown: shutdown.clone(),
             metrics,
         });

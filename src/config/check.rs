@@ -24,6 +24,7 @@ use crate::platform::telemetry::logs;
 use crate::platform::tls::server;
 use crate::traffic::listener::Address;
 use crate::traffic::session;
+use crate::traffic::session::callers::CallerLimits;
 use crate::traffic::upstream::dial;
 use general::General;
 use ipnet::IpNet;
@@ -47,6 +48,7 @@ pub struct Settings {
     pub socket_uids: Vec<u32>,
     pub max_clients: usize,
     pub max_clients_per_source: usize,
+    pub caller_limits: CallerLimits,
     pub workers: usize,
     pub logins_per_second: u32,
     pub drain_timeout: Duration,
@@ -143,6 +145,7 @@ pub fn check(
         socket_uids: general.socket_uids,
         max_clients: general.max_clients,
         max_clients_per_source: general.max_clients_per_source,
+        caller_limits: general.caller_limits,
         workers: general.workers,
         logins_per_second: general.logins_per_second,
         drain_timeout: general.drain_timeout,

@@ -47,6 +47,16 @@ pub const TOP: &[Key] = &[
         "Client connections at a time from one IPv4 address or one IPv6 /64, those included that have not logged in yet; a further one is refused with SQLSTATE 53300. 0 means no limit.",
     ),
     key(
+        "max_sessions_per_caller",
+        "0",
+        "Sessions at a time of one proven caller, wherever it comes from, those included that still log in; a further one is refused with SQLSTATE 53300 before policy is asked. All sessions of an IAM role are one caller, and so are all that come over loopback and prove nothing. Each replica counts its own. 0 means no limit.",
+    ),
+    key(
+        "new_sessions_per_caller",
+        "0",
+        "New sessions a second of one caller, those included that policy then refuses; a second's worth may come at once. Faster ones are refused with SQLSTATE 53300. 0 means no limit.",
+    ),
+    key(
         "workers",
         "0",
         "Threads of the data path; 0 means one for each processor.",

@@ -6,6 +6,7 @@ mod bearer;
 mod client;
 mod guesses;
 mod issuers;
+mod limits;
 mod mtls;
 mod oidc;
 mod outside;

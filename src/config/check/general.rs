@@ -10,6 +10,7 @@ use crate::platform::tls::TlsError;
 use crate::platform::tls::server::{self, ServerIdentity};
 use crate::traffic::listener::Address;
 use crate::traffic::session;
+use crate::traffic::session::callers::CallerLimits;
 use crate::traffic::upstream::dial;
 use std::cell::RefCell;
 use std::net::SocketAddr;
@@ -27,6 +28,7 @@ pub struct General {
     pub socket_uids: Vec<u32>,
     pub max_clients: usize,
     pub max_clients_per_source: usize,
+    pub caller_limits: CallerLimits,
     pub workers: usize,
     pub logins_per_second: u32,
     pub drain_timeout: Duration,
@@ -65,6 +67,10 @@ impl General {
         };
         let max_clients = number("max_clients", 1, 1_000_000);
         let max_clients_per_source = number("max_clients_per_source", 0, 1_000_000);
+        let caller_limits = CallerLimits {
+            sessions: number("max_sessions_per_caller", 0, 1_000_000),
+            per_second: u32::try_from(number("new_sessions_per_caller", 0, 100_000)).unwrap_or_default(),
+        };
         let workers = number("workers", 0, 1_024);
         let logins_per_second = number("logins_per_second", 0, 100_000);
         let socket_uids = root.integers("socket_uids").unwrap_or_default();
@@ -90,6 +96,7 @@ impl General {
             socket_uids,
             max_clients,
             max_clients_per_source,
+            caller_limits,
             workers,
             logins_per_second: u32::try_from(logins_per_second).unwrap_or_default(),
             drain_timeout,

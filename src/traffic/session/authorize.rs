@@ -2,6 +2,7 @@
 //! user *before* the decision, as the server would do after it.
 
 use super::Shared;
+use super::callers::Seat;
 use super::identify::Identified;
 use super::refuse::Refused;
 use super::startup::Started;
@@ -23,10 +24,15 @@ const RECORDED_CHARACTERS_MAX: usize = 256;
 pub struct Permitted {
     pub started: Started,
     pub permit: Permit,
+    pub seat: Seat,
 }
 
 pub async fn authorize(shared: &Shared, identified: Identified) -> Result<Permitted, Refused> {
-    let Identified { mut started, caller } = identified;
+    let Identified {
+        mut started,
+        caller,
+        seat,
+    } = identified;
     let question = match question(shared, &started, caller) {
         Ok(question) => question,
         Err(refusal) => {
@@ -52,7 +58,11 @@ pub async fn authorize(shared: &Shared, identified: Identified) -> Result<Permit
                 permit.policies(),
                 credential.as_str(),
             );
-            Ok(Permitted { started, permit })
+            Ok(Permitted {
+                started,
+                permit,
+                seat,
+            })
         }
         Err(denial) => {
             if let Some(because) = denial.because() {

@@ -3,6 +3,7 @@
 
 use super::Shared;
 use super::authorize::Permitted;
+use super::callers::Seat;
 use super::credential::{Credentialed, ObtainError, obtain};
 use super::refuse::Refused;
 use super::startup::{Place, Started, shutting_down};
@@ -46,6 +47,7 @@ pub struct Connected {
 pub struct StartedRest {
     pub record: crate::access::audit::Record,
     pub place: Place,
+    pub seat: Seat,
     pub began: Instant,
 }
 
@@ -64,7 +66,11 @@ pub async fn connect(
     deadline: Instant,
 ) -> Result<Box<Connected>, Refused> {
     let Credentialed {
-        permitted: Permitted { started, permit },
+        permitted: Permitted {
+            started,
+            permit,
+            seat,
+        },
         credential,
         freshness,
     } = credentialed;
@@ -90,7 +96,12 @@ pub async fn connect(
     match outcome {
         Ok(login) => {
             let (client, from_client) = attempt.client.into_parts();
-            let started = StartedRest { record, place, began };
+            let started = StartedRest {
+                record,
+                place,
+                seat,
+                began,
+            };
             Ok(Box::new(Connected {
                 started,
                 permit,

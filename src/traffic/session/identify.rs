@@ -6,6 +6,7 @@
 mod exchange;
 
 use super::Shared;
+use super::callers::Seat;
 use super::refuse::Refused;
 use super::startup::{Started, out_of_patience, shutting_down};
 use crate::access::identity::{Authenticator, IdentityError, Peer, ProofError};
@@ -18,11 +19,12 @@ use exchange::Exchange;
 use std::net::IpAddr;
 use tokio::time::{Instant, timeout_at};
 
-/// The caller is proven.
+/// The caller is proven, and has not too many sessions.
 #[derive(Debug)]
 pub struct Identified {
     pub started: Started,
     pub caller: Caller,
+    pub seat: Seat,
 }
 
 /// Why nobody was identified.
@@ -50,7 +52,18 @@ pub async fn identify(
     match prove(shared, &mut started, deadline).await {
         Ok(caller) => {
             started.record.identified(&caller);
-            Ok(Identified { started, caller })
+            match shared.callers.enter(&caller.principal, Instant::now()) {
+                Ok(seat) => Ok(Identified {
+                    started,
+                    caller,
+                    seat,
+                }),
+                Err(over) => Err(Refused::told(
+                    started.client.into_stream(),
+                    started.record,
+                    over.refusal(&caller.principal),
+                )),
+            }
         }
         Err(failure) => {
             let refusal = failure.refusal();

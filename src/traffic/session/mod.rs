@@ -8,6 +8,7 @@
 
 pub mod arrive;
 pub mod authorize;
+pub mod callers;
 pub mod cancel;
 pub mod connect;
 pub mod credential;
@@ -32,6 +33,7 @@ use crate::platform::telemetry::metrics::Metrics;
 use crate::platform::tls::server::ServerIdentity;
 use crate::platform::tls::stream::ClientStream;
 use crate::traffic::upstream::Connector;
+use callers::Callers;
 use cancel::CancelKeys;
 use ipnet::IpNet;
 use registry::Registry;
@@ -66,6 +68,7 @@ pub struct Shared {
     pub cancel_keys: CancelKeys,
     pub registry: Registry,
     pub sources: Sources,
+    pub callers: Callers,
     pub shutdown: Shutdown,
     pub metrics: Metrics,
 }

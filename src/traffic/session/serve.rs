@@ -41,10 +41,11 @@ pub async fn serve(shared: &Shared, connected: Connected) -> CloseReason {
         from_client,
         login,
     } = connected;
-    // The place among the permitted sessions is held until the end of this function.
+    // The places among the permitted sessions are held until the end of this function.
     let StartedRest {
         mut record,
         place: _place,
+        seat: _seat,
         began,
     } = started;
     let Login {
