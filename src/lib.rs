@@ -27,7 +27,7 @@
 //! | 6 | [`app`] | the one place where the parts meet |
 //! | 5 | [`config`] | settings as written, then as meant |
 //! | 4 | [`admin`] | HTTP for operators |
-//! | 3 | [`traffic`] | `peers`, `relay`, `upstream` < `session` < `listener` |
+//! | 3 | [`traffic`], [`provision`] | `peers`, `relay`, `upstream` < `session` < `listener`; roles and privileges in the database |
 //! | 2 | [`access`] | `identity`, `policy`, `catalog`, `credential`, `audit` |
 //! | 1 | [`platform`] | `wire`, `tls`, `http`, `aws`, `task`, `telemetry`, `clock`, `process` |
 //! | 0 | [`domain`], [`error`] | plain data |
@@ -50,4 +50,5 @@ pub mod config;
 pub mod domain;
 pub mod error;
 pub mod platform;
+pub mod provision;
 pub mod traffic;
