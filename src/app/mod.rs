@@ -2,6 +2,7 @@
 
 mod callers;
 pub mod doctor;
+pub mod provision;
 mod signals;
 mod watch;
 

@@ -7,8 +7,13 @@
 //! Only what is managed is touched: roles that the manifest declares, and those that carry dbproxy's mark because it
 //! declared them once. Nothing here needs a superuser (RDS has none to give).
 
+pub mod apply;
+pub mod doors;
+pub mod fault;
+pub mod inspect;
 pub mod inspected;
 pub mod name;
+pub mod session;
 pub mod sql;
 pub mod step;
 pub mod wanted;

@@ -435,6 +435,8 @@ CREATE ROLE app_nogrant LOGIN;
 CREATE ROLE app_password LOGIN;
 CREATE ROLE app_md5 LOGIN;
 CREATE ROLE app_cleartext LOGIN;
+CREATE ROLE dbproxy_provisioner LOGIN CREATEROLE CREATEDB;
+GRANT rds_iam, pg_monitor TO dbproxy_provisioner WITH ADMIN OPTION;
 CREATE DATABASE {DATABASE};
 \\connect {DATABASE}
 GRANT CREATE ON SCHEMA public TO app_rw;
@@ -605,7 +607,7 @@ def seed_accounts(endpoint, root_secret, port, password):
     own = user(
         iam_a, "dbproxy",
         {"Action": "rds-db:connect", "Resource": [
-            f"{db_user}/{name}" for name in ("app_ro", "app_rw", "sandbox_admin", "app_nogrant")]},
+            f"{db_user}/{name}" for name in ("app_ro", "app_rw", "sandbox_admin", "app_nogrant", "dbproxy_provisioner")]},
         {"Action": assume, "Resource": roles["dbproxy-connect"]},
         {"Action": "sts:GetCallerIdentity", "Resource": "*"},
         {"Action": ["rds:DescribeDBClusters", "rds:DescribeDBInstances"], "Resource": "*"},

@@ -1,0 +1,324 @@
+//! Batch after batch: a transaction each, or one statement after the other where there can be none.
+
+use super::error::{ApplyError, Reached};
+use super::lockout::{self, Watch};
+use super::{Applied, Batch, Progress, batches, lock};
+use crate::provision::doors::Doors;
+use crate::provision::fault::Fault;
+use crate::provision::name::Database;
+use crate::provision::session::{self, Session};
+use crate::provision::sql::identifier;
+use crate::provision::step::Step;
+use std::pin::pin;
+use std::time::Duration;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::{GenericClient, Transaction};
+
+/// After that long a statement is asked what it waits for; see `lock_timeout` of a session.
+const WAIT_BEFORE_ASKING: Duration = Duration::from_secs(3);
+const BLOCKERS: &str = "SELECT DISTINCT unnest(pg_blocking_pids($1))";
+
+pub(super) struct Run<'a, D, P> {
+    doors: &'a D,
+    /// In the maintenance database; holds the lock of runs.
+    main: Session,
+    /// In another database, kept while steps are for it.
+    elsewhere: Option<(&'a Database, Session)>,
+    watch: Watch,
+    committed: usize,
+    of: usize,
+    already: Vec<usize>,
+    progress: P,
+}
+
+/// A statement that failed.
+struct Failed {
+    statement: String,
+    blockers: Vec<i32>,
+    fault: Fault,
+}
+
+impl<'a, D: Doors, P: FnMut(Progress<'_>)> Run<'a, D, P> {
+    pub(super) fn new(doors: &'a D, main: Session, watch: Watch, of: usize, progress: P) -> Self {
+        Self {
+            doors,
+            main,
+            elsewhere: None,
+            watch,
+            committed: 0,
+            of,
+            already: Vec::new(),
+            progress,
+        }
+    }
+
+    pub(super) async fn all(&mut self, steps: &'a [Step]) -> Result<Applied, ApplyError> {
+        for batch in batches(steps) {
+            self.go_to(&batch).await?;
+            match batch.alone {
+                true => self.alone(&batch).await?,
+                false => self.together(&batch).await?,
+            }
+            self.committed = self.last_of(&batch);
+            (self.progress)(Progress::Committed {
+                steps: self.committed,
+                of: self.of,
+            });
+            if !batch.alone {
+                self.prove().await?;
+            }
+        }
+        Ok(Applied {
+            steps: self.committed,
+            already: std::mem::take(&mut self.already),
+        })
+    }
+
+    pub(super) async fn finish(self) {
+        lock::release(&self.main.client).await;
+    }
+
+    fn reached(&self) -> Reached {
+        Reached {
+            committed: self.committed,
+            of: self.of,
+        }
+    }
+
+    fn last_of(&self, batch: &Batch<'_>) -> usize {
+        self.committed.saturating_add(batch.steps.len())
+    }
+
+    /// One connection besides the main one: databases and users have limits of them.
+    async fn go_to(&mut self, batch: &Batch<'a>) -> Result<(), ApplyError> {
+        let is_there = self.elsewhere.as_ref().map(|(database, _)| *database) == batch.place;
+        let (Some(database), false) = (batch.place, is_there) else {
+            return Ok(());
+        };
+        self.elsewhere = None;
+        let opened = session::open(self.doors, Some(database)).await;
+        let session = opened.map_err(|source| ApplyError::Place {
+            number: self.committed.saturating_add(1),
+            title: batch
+                .steps
+                .first()
+                .map(|step| step.title.clone())
+                .unwrap_or_default(),
+            reached: self.reached(),
+            source,
+        })?;
+        self.elsewhere = Some((database, session));
+        Ok(())
+    }
+
+    async fn together(&mut self, batch: &Batch<'_>) -> Result<(), ApplyError> {
+        let (number, reached) = (self.last_of(batch), self.reached());
+        let failed = |fault| ApplyError::Transaction {
+            number,
+            reached,
+            fault,
+        };
+        let (session, main) = match (&mut self.elsewhere, batch.place) {
+            (Some((_, session)), Some(_)) => (session, Some(&self.main)),
+            _ => (&mut self.main, None),
+        };
+        let pid = session.pid;
+        let transaction = session.client.transaction().await;
+        let transaction = transaction.map_err(|error| failed(error.into()))?;
+        for (number, step) in numbered(self.committed, batch) {
+            let mut told = Told {
+                number,
+                of: self.of,
+                step,
+                progress: &mut self.progress,
+            };
+            if let Err(error) = in_transaction(&transaction, pid, self.doors, &mut told).await {
+                return Err(error.at(number, step, reached));
+            }
+        }
+        if let Some(lockout) = self.watch.look(&transaction).await.map_err(failed)? {
+            return Err(ApplyError::Lockout {
+                number,
+                lockout,
+                reached,
+            });
+        }
+        if let Some(main) = main {
+            lock::still_held(&main.client).await.map_err(failed)?;
+        }
+        transaction.commit().await.map_err(|error| ApplyError::Commit {
+            number,
+            reached,
+            fault: error.into(),
+        })
+    }
+
+    /// What somebody else did meanwhile is done.
+    async fn alone(&mut self, batch: &Batch<'_>) -> Result<(), ApplyError> {
+        let reached = self.reached();
+        let session = match (&self.elsewhere, batch.place) {
+            (Some((_, session)), Some(_)) => session,
+            _ => &self.main,
+        };
+        for (number, step) in numbered(self.committed, batch) {
+            let mut told = Told {
+                number,
+                of: self.of,
+                step,
+                progress: &mut self.progress,
+            };
+            match on_its_own(session, self.doors, &mut told).await {
+                Ok(()) => {}
+                Err(failed) if failed.fault.is(&SqlState::DUPLICATE_DATABASE) => {
+                    self.already.push(number);
+                    (self.progress)(Progress::Already { number, step });
+                }
+                Err(failed) => return Err(failed.at(number, step, reached)),
+            }
+        }
+        Ok(())
+    }
+
+    /// What a transaction did to roles is for good: a real login shows that it shut nobody out.
+    async fn prove(&mut self) -> Result<(), ApplyError> {
+        let Err(source) = lockout::prove(self.doors).await else {
+            return Ok(());
+        };
+        let (taken_back, left) = self.watch.undo(&self.main.client).await;
+        Err(ApplyError::LockedOut {
+            number: self.committed,
+            reached: self.reached(),
+            taken_back,
+            left,
+            source,
+        })
+    }
+}
+
+impl Failed {
+    fn at(self, number: usize, step: &Step, reached: Reached) -> ApplyError {
+        ApplyError::Step {
+            number,
+            title: step.title.clone(),
+            statement: self.statement,
+            blockers: self.blockers,
+            reached,
+            fault: self.fault,
+        }
+    }
+}
+
+/// The step at hand, and who is told about it.
+struct Told<'a, P> {
+    number: usize,
+    of: usize,
+    step: &'a Step,
+    progress: &'a mut P,
+}
+
+impl<P: FnMut(Progress<'_>)> Told<'_, P> {
+    fn began(&mut self) {
+        (self.progress)(Progress::Began {
+            number: self.number,
+            of: self.of,
+            step: self.step,
+        });
+    }
+}
+
+fn numbered<'a>(committed: usize, batch: &Batch<'a>) -> impl Iterator<Item = (usize, &'a Step)> + use<'a> {
+    (committed.saturating_add(1)..).zip(batch.steps)
+}
+
+async fn in_transaction<P: FnMut(Progress<'_>)>(
+    transaction: &Transaction<'_>,
+    pid: i32,
+    doors: &impl Doors,
+    told: &mut Told<'_, P>,
+) -> Result<(), Failed> {
+    told.began();
+    let step = told.step;
+    if let Some(role) = &step.as_role {
+        let become_it = format!("SET LOCAL ROLE {}", identifier(role));
+        execute(transaction, pid, &become_it, doors, told).await?;
+    }
+    for statement in &step.statements {
+        execute(transaction, pid, statement, doors, told).await?;
+    }
+    match step.as_role {
+        Some(_) => execute(transaction, pid, "SET LOCAL ROLE NONE", doors, told).await,
+        None => Ok(()),
+    }
+}
+
+async fn on_its_own<P: FnMut(Progress<'_>)>(
+    session: &Session,
+    doors: &impl Doors,
+    told: &mut Told<'_, P>,
+) -> Result<(), Failed> {
+    told.began();
+    let (step, client, pid) = (told.step, &session.client, session.pid);
+    if let Some(role) = &step.as_role {
+        let become_it = format!("SET ROLE {}", identifier(role));
+        execute(client, pid, &become_it, doors, told).await?;
+    }
+    let mut outcome = Ok(());
+    for statement in &step.statements {
+        outcome = execute(client, pid, statement, doors, told).await;
+        if outcome.is_err() {
+            break;
+        }
+    }
+    if step.as_role.is_some() {
+        // Also after a failure, which may be one that is no harm.
+        let back = execute(client, pid, "SET ROLE NONE", doors, told).await;
+        outcome = outcome.and(back);
+    }
+    outcome
+}
+
+/// One statement, by the extended protocol: there a text cannot hold a second one.
+async fn execute<P: FnMut(Progress<'_>)>(
+    client: &impl GenericClient,
+    pid: i32,
+    statement: &str,
+    doors: &impl Doors,
+    told: &mut Told<'_, P>,
+) -> Result<(), Failed> {
+    let mut work = pin!(client.execute(statement, &[]));
+    let mut blockers = Vec::new();
+    let early = tokio::time::timeout(WAIT_BEFORE_ASKING, work.as_mut()).await;
+    let done = match early {
+        Ok(done) => done,
+        Err(_) => {
+            blockers = blockers_of(pid, doors).await;
+            if !blockers.is_empty() {
+                (told.progress)(Progress::Waiting {
+                    number: told.number,
+                    blockers: &blockers,
+                });
+            }
+            work.await
+        }
+    };
+    done.map(drop).map_err(|error| {
+        let fault = Fault::from(error);
+        if !fault.is(&SqlState::LOCK_NOT_AVAILABLE) {
+            blockers.clear();
+        }
+        Failed {
+            statement: statement.to_owned(),
+            blockers,
+            fault,
+        }
+    })
+}
+
+/// For people only: nothing depends on the answer, so none is as good.
+async fn blockers_of(pid: i32, doors: &impl Doors) -> Vec<i32> {
+    let Ok(asking) = session::open(doors, None).await else {
+        return Vec::new();
+    };
+    let rows = asking.client.query(BLOCKERS, &[&pid]).await.unwrap_or_default();
+    rows.iter().filter_map(|row| row.try_get(0).ok()).collect()
+}
