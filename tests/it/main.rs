@@ -37,6 +37,7 @@ mod modern;
 mod openings;
 mod pitfalls;
 mod policy;
+mod provision;
 mod refusals;
 mod replicas;
 mod replication;
