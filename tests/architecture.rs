@@ -32,7 +32,12 @@ const FLOORS: &[&[&str]] = &[
         "access::identity",
         "access::policy",
     ],
-    &["traffic::peers", "traffic::relay", "traffic::upstream"],
+    &[
+        "provision",
+        "traffic::peers",
+        "traffic::relay",
+        "traffic::upstream",
+    ],
     &["traffic::session"],
     &["traffic::listener"],
     &["admin"],
@@ -100,6 +105,11 @@ const DOORS: &[(&str, &[&str], &str)] = &[
         "moka::",
         &["src/access/credential/"],
         "caches of secrets have one place",
+    ),
+    (
+        "tokio_postgres",
+        &["src/provision/", "src/app/provision.rs"],
+        "a client library is for provisioning; sessions speak the protocol themselves",
     ),
     ("Permit {", &["src/access/policy/"], "only policy makes a Permit"),
 ];

@@ -71,7 +71,7 @@ pub struct InspectedDatabase {
     pub owner: RoleName,
     pub connection_limit: Option<u32>,
     pub grants: Grants,
-    /// Of databases of the manifest.
+    /// Of databases of the manifest; none also of those that the provisioner may not enter.
     pub contents: Option<Contents>,
 }
 
@@ -87,7 +87,8 @@ pub struct Contents {
 pub struct InspectedSchema {
     pub owner: RoleName,
     pub grants: Grants,
-    /// Functions with their argument types. Objects of extensions are left out.
+    /// Functions by name and argument types, `Odd f(integer, app."Odd type"[])`: the name as it is, the types as SQL
+    /// writes them. Objects of extensions are left out.
     pub objects: BTreeMap<(Kind, String), InspectedObject>,
     /// Default privileges in this schema: whose objects to come, of which kind, and what differs from none.
     pub defaults: BTreeMap<(RoleName, Kind), Grants>,

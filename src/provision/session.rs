@@ -9,10 +9,12 @@ use tokio_postgres::Client;
 /// DEFINER Functions Safely"). An empty path finds the system's names only, and creates nothing by accident.
 const PATH: &str = "SET search_path = ''; SET ROLE NONE";
 
-/// Settings by name, where the server has them: an older one does not know all of these.
+/// Settings by name, where the server has them: an older one does not know all of these. The server looks every two
+/// seconds whether the run is still there, also in the middle of a statement, so that a run that was ended holds
+/// neither its locks nor the next run up.
 const SETTINGS: &str = "\
     SELECT pg_backend_pid(), count(set_config(s.name, v.setting, false)) FROM pg_settings s JOIN (VALUES \
-        ('lock_timeout', '10s'), ('statement_timeout', '5min'), \
+        ('lock_timeout', '10s'), ('client_connection_check_interval', '2s'), ('statement_timeout', '5min'), \
         ('idle_session_timeout', '0'), ('idle_in_transaction_session_timeout', '0'), ('transaction_timeout', '0'), \
         ('default_transaction_read_only', 'off'), ('default_transaction_isolation', 'read committed'), \
         ('standard_conforming_strings', 'on'), ('quote_all_identifiers', 'off'), ('createrole_self_grant', ''), \

@@ -23,6 +23,8 @@ pub struct Step {
     /// As whom (`SET LOCAL ROLE`); absent: as the provisioner.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub as_role: Option<RoleName>,
+    /// Each a single one. `search_path` is empty, so names are qualified; an extension goes where its control file says,
+    /// or else into `public`.
     pub statements: Vec<String>,
     pub kind: StepKind,
 }

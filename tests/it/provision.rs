@@ -66,17 +66,18 @@ impl Town {
         }
     }
 
-    /// As the administrator.
-    fn sql(&self, database: &str, sql: &str) -> String {
-        let at = format!(
+    /// The way in for the administrator.
+    fn administration(&self, database: &str) -> String {
+        format!(
             "host=127.0.0.1 port={} user={} dbname='{database}'",
             self.proxy.port(),
             self.administrator
-        );
-        let output = psql(&at, &[], sql);
-        let told = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{sql}\n{told}");
-        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+        )
+    }
+
+    /// As the administrator.
+    fn sql(&self, database: &str, sql: &str) -> String {
+        query(&self.administration(database), sql)
     }
 
     fn exists(&self, role: &str) -> bool {
@@ -137,18 +138,29 @@ impl Doors for Town {
             .application_name(APPLICATION)
             .connect(NoTls)
             .await;
-        let (client, connection) = connected.map_err(|error| OpenError {
-            database: name.to_owned(),
-            refusal: Box::new(Refusal::new(
+        let (client, connection) = connected.map_err(|error| {
+            let code = error.code().map_or("08006", |code| code.code());
+            let refusal = Refusal::new(
                 CloseReason::ServerRefused,
-                SqlState::CONNECTION_EXCEPTION,
-                error.as_db_error().map_or("lost", |said| said.message()),
-            )),
-            source: error.into(),
+                SqlState::of_server(code),
+                error.to_string(),
+            );
+            OpenError {
+                database: name.to_owned(),
+                refusal: Box::new(refusal),
+                source: error.into(),
+            }
         })?;
         tokio::spawn(connection);
         Ok(client)
     }
+}
+
+fn query(at: &str, sql: &str) -> String {
+    let output = psql(at, &[], sql);
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{sql}\n{told}");
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
 fn wait_for<T>(work: impl Future<Output = T>) -> T {

@@ -1,7 +1,7 @@
 //! Executes a [`Plan`]: what was shown is what runs, in transactions, by one run at a time.
 //!
 //! - [`lock`]: two runs never interleave
-//! - [`run`]: neighbouring steps of one place in one transaction, others alone
+//! - [`run`]: neighbouring steps of one place in one transaction, others alone; [`statement`]: what is in them
 //! - [`lockout`]: nobody who must be able to log in comes to be unable to
 //!
 //! A run that breaks leaves whole transactions behind, and is simply planned again. One that is dropped (SIGINT)
@@ -11,6 +11,7 @@ mod error;
 mod lock;
 mod lockout;
 mod run;
+mod statement;
 
 pub use error::{ApplyError, Holder, Lockout, Reached};
 

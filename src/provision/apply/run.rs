@@ -2,21 +2,14 @@
 
 use super::error::{ApplyError, Reached};
 use super::lockout::{self, Watch};
+use super::statement::{Told, in_transaction, on_its_own};
 use super::{Applied, Batch, Progress, batches, lock};
 use crate::provision::doors::Doors;
 use crate::provision::fault::Fault;
 use crate::provision::name::Database;
 use crate::provision::session::{self, Session};
-use crate::provision::sql::identifier;
 use crate::provision::step::Step;
-use std::pin::pin;
-use std::time::Duration;
 use tokio_postgres::error::SqlState;
-use tokio_postgres::{GenericClient, Transaction};
-
-/// After that long a statement is asked what it waits for; see `lock_timeout` of a session.
-const WAIT_BEFORE_ASKING: Duration = Duration::from_secs(3);
-const BLOCKERS: &str = "SELECT DISTINCT unnest(pg_blocking_pids($1))";
 
 pub(super) struct Run<'a, D, P> {
     doors: &'a D,
@@ -29,13 +22,6 @@ pub(super) struct Run<'a, D, P> {
     of: usize,
     already: Vec<usize>,
     progress: P,
-}
-
-/// A statement that failed.
-struct Failed {
-    statement: String,
-    blockers: Vec<i32>,
-    fault: Fault,
 }
 
 impl<'a, D: Doors, P: FnMut(Progress<'_>)> Run<'a, D, P> {
@@ -146,10 +132,15 @@ impl<'a, D: Doors, P: FnMut(Progress<'_>)> Run<'a, D, P> {
         if let Some(main) = main {
             lock::still_held(&main.client).await.map_err(failed)?;
         }
-        transaction.commit().await.map_err(|error| ApplyError::Commit {
-            number,
-            reached,
-            fault: error.into(),
+        let committed = transaction.commit().await.map_err(Fault::from);
+        committed.map_err(|fault| match fault.is_lost() {
+            // The server may have done it before the answer was lost.
+            true => ApplyError::Commit {
+                number,
+                reached,
+                fault,
+            },
+            false => failed(fault),
         })
     }
 
@@ -195,130 +186,6 @@ impl<'a, D: Doors, P: FnMut(Progress<'_>)> Run<'a, D, P> {
     }
 }
 
-impl Failed {
-    fn at(self, number: usize, step: &Step, reached: Reached) -> ApplyError {
-        ApplyError::Step {
-            number,
-            title: step.title.clone(),
-            statement: self.statement,
-            blockers: self.blockers,
-            reached,
-            fault: self.fault,
-        }
-    }
-}
-
-/// The step at hand, and who is told about it.
-struct Told<'a, P> {
-    number: usize,
-    of: usize,
-    step: &'a Step,
-    progress: &'a mut P,
-}
-
-impl<P: FnMut(Progress<'_>)> Told<'_, P> {
-    fn began(&mut self) {
-        (self.progress)(Progress::Began {
-            number: self.number,
-            of: self.of,
-            step: self.step,
-        });
-    }
-}
-
 fn numbered<'a>(committed: usize, batch: &Batch<'a>) -> impl Iterator<Item = (usize, &'a Step)> + use<'a> {
     (committed.saturating_add(1)..).zip(batch.steps)
-}
-
-async fn in_transaction<P: FnMut(Progress<'_>)>(
-    transaction: &Transaction<'_>,
-    pid: i32,
-    doors: &impl Doors,
-    told: &mut Told<'_, P>,
-) -> Result<(), Failed> {
-    told.began();
-    let step = told.step;
-    if let Some(role) = &step.as_role {
-        let become_it = format!("SET LOCAL ROLE {}", identifier(role));
-        execute(transaction, pid, &become_it, doors, told).await?;
-    }
-    for statement in &step.statements {
-        execute(transaction, pid, statement, doors, told).await?;
-    }
-    match step.as_role {
-        Some(_) => execute(transaction, pid, "SET LOCAL ROLE NONE", doors, told).await,
-        None => Ok(()),
-    }
-}
-
-async fn on_its_own<P: FnMut(Progress<'_>)>(
-    session: &Session,
-    doors: &impl Doors,
-    told: &mut Told<'_, P>,
-) -> Result<(), Failed> {
-    told.began();
-    let (step, client, pid) = (told.step, &session.client, session.pid);
-    if let Some(role) = &step.as_role {
-        let become_it = format!("SET ROLE {}", identifier(role));
-        execute(client, pid, &become_it, doors, told).await?;
-    }
-    let mut outcome = Ok(());
-    for statement in &step.statements {
-        outcome = execute(client, pid, statement, doors, told).await;
-        if outcome.is_err() {
-            break;
-        }
-    }
-    if step.as_role.is_some() {
-        // Also after a failure, which may be one that is no harm.
-        let back = execute(client, pid, "SET ROLE NONE", doors, told).await;
-        outcome = outcome.and(back);
-    }
-    outcome
-}
-
-/// One statement, by the extended protocol: there a text cannot hold a second one.
-async fn execute<P: FnMut(Progress<'_>)>(
-    client: &impl GenericClient,
-    pid: i32,
-    statement: &str,
-    doors: &impl Doors,
-    told: &mut Told<'_, P>,
-) -> Result<(), Failed> {
-    let mut work = pin!(client.execute(statement, &[]));
-    let mut blockers = Vec::new();
-    let early = tokio::time::timeout(WAIT_BEFORE_ASKING, work.as_mut()).await;
-    let done = match early {
-        Ok(done) => done,
-        Err(_) => {
-            blockers = blockers_of(pid, doors).await;
-            if !blockers.is_empty() {
-                (told.progress)(Progress::Waiting {
-                    number: told.number,
-                    blockers: &blockers,
-                });
-            }
-            work.await
-        }
-    };
-    done.map(drop).map_err(|error| {
-        let fault = Fault::from(error);
-        if !fault.is(&SqlState::LOCK_NOT_AVAILABLE) {
-            blockers.clear();
-        }
-        Failed {
-            statement: statement.to_owned(),
-            blockers,
-            fault,
-        }
-    })
-}
-
-/// For people only: nothing depends on the answer, so none is as good.
-async fn blockers_of(pid: i32, doors: &impl Doors) -> Vec<i32> {
-    let Ok(asking) = session::open(doors, None).await else {
-        return Vec::new();
-    };
-    let rows = asking.client.query(BLOCKERS, &[&pid]).await.unwrap_or_default();
-    rows.iter().filter_map(|row| row.try_get(0).ok()).collect()
 }

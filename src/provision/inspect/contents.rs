@@ -60,11 +60,11 @@ async fn relations(snapshot: &Snapshot<'_>, schemas: &mut Schemas) -> Result<(),
     objects(snapshot, "the relations", &sql, schemas).await
 }
 
-/// Functions, procedures, aggregates and window functions, by name and types of arguments as SQL writes them. OUT
-/// arguments are no part of an identity.
+/// Functions, procedures, aggregates and window functions: the name as it is, the types of arguments as SQL writes them.
+/// OUT arguments are no part of an identity.
 async fn functions(snapshot: &Snapshot<'_>, schemas: &mut Schemas) -> Result<(), InspectError> {
     let sql = format!(
-        "SELECT n.nspname::text, 'f', quote_ident(p.proname) || '(' || coalesce((SELECT string_agg(format_type(t.type, NULL), \
+        "SELECT n.nspname::text, 'f', p.proname || '(' || coalesce((SELECT string_agg(format_type(t.type, NULL), \
          ', ' ORDER BY t.at) FROM unnest(p.proargtypes::oid[]) WITH ORDINALITY t (type, at)), '') || ')', \
          pg_get_userbyid(p.proowner)::text, {PRIVILEGES} FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace \
          {} WHERE {OURS} AND {}",

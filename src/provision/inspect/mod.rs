@@ -8,12 +8,13 @@ mod cluster;
 mod contents;
 mod rows;
 
-use super::doors::Doors;
+use super::doors::{Doors, OpenError};
 use super::fault::Fault;
 use super::inspected::Inspected;
 use super::name::Database;
 use super::session::{self, SessionError};
 use crate::domain::name::NameError;
+use crate::error::SqlState;
 use rows::Snapshot;
 use std::collections::BTreeSet;
 
@@ -48,7 +49,7 @@ pub enum InspectError {
     TooOld(u32),
 }
 
-/// Looks at the cluster, and into those of `databases` that exist.
+/// Looks at the cluster, and into those of `databases` that exist and let the provisioner in.
 pub async fn inspect(doors: &impl Doors, databases: &BTreeSet<Database>) -> Result<Inspected, InspectError> {
     let mut session = session::open(doors, None).await?;
     let mut inspected = {
@@ -58,10 +59,19 @@ pub async fn inspect(doors: &impl Doors, databases: &BTreeSet<Database>) -> Resu
     drop(session);
     for (name, found) in &mut inspected.databases {
         if databases.contains(name) {
-            let mut session = session::open(doors, Some(name)).await?;
+            let mut session = match session::open(doors, Some(name)).await {
+                // What that means, the plan says, with all else that is in its way.
+                Err(SessionError::Open(error)) if is_shut(&error) => continue,
+                opened => opened?,
+            };
             let snapshot = Snapshot::of(&mut session.client).await?;
             found.contents = Some(contents::read(&snapshot).await?);
         }
     }
     Ok(inspected)
+}
+
+/// The database is there, and does not let the provisioner in: it lacks CONNECT.
+fn is_shut(error: &OpenError) -> bool {
+    error.refusal.sqlstate == SqlState::INSUFFICIENT_PRIVILEGE
 }

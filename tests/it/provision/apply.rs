@@ -28,6 +28,7 @@ fn a_plan_is_executed_and_told_about() {
             Some("it_a_owner"),
             &["create schema app", "create table app.t ()"],
         ),
+        inside("it_a", Some("it_a_owner"), &["Create  extension pg_trgm"]),
         inside("it_a", None, &["create schema other"]),
         step(&["revoke it_a_owner from dbproxy_provisioner"]),
     ];
@@ -41,18 +42,19 @@ fn a_plan_is_executed_and_told_about() {
         });
     });
     let applied = applied.unwrap();
-    assert_eq!((applied.steps, applied.already.len()), (6, 0));
+    assert_eq!((applied.steps, applied.already.len()), (7, 0));
     let expected = [
-        "1/6",
-        "2/6",
+        "1/7",
+        "2/7",
         "committed 2",
-        "3/6",
+        "3/7",
         "committed 3",
-        "4/6",
-        "5/6",
-        "committed 5",
-        "6/6",
+        "4/7",
+        "5/7",
+        "6/7",
         "committed 6",
+        "7/7",
+        "committed 7",
     ];
     assert_eq!(told, expected);
     let found = town.inspect(&["it_a"]);
@@ -68,6 +70,8 @@ fn a_plan_is_executed_and_told_about() {
         "dbproxy_provisioner",
         "the role is given back after its step"
     );
+    let trigrams = "select extnamespace::regnamespace from pg_extension where extname = 'pg_trgm'";
+    assert_eq!(town.sql("it_a", trigrams), "public");
     let memberships = &found.roles[&role("it_a_user")].member_of;
     assert_eq!(memberships.len(), 1);
 }
@@ -161,4 +165,7 @@ fn a_statement_cannot_hold_a_second_one() {
     let error = town.apply(vec![step(&[two])]).unwrap_err();
     assert!(matches!(error, ApplyError::Step { .. }), "{error}");
     assert!(!town.exists("it_a_owner"));
+    // Nor does anything come to lie where nobody said.
+    let error = town.apply(vec![step(&["create table it_a_t ()"])]).unwrap_err();
+    assert!(matches!(error, ApplyError::Step { .. }), "{error}");
 }

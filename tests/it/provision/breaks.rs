@@ -1,10 +1,10 @@
 //! A run that breaks leaves whole transactions behind, says how far it came, and can be run again.
 
-use super::{Town, inside, of_kind, step, turn};
+use super::{Town, inside, of_kind, step, turn, wait_for};
 use crate::support::Sandbox;
-use dbproxy::provision::apply::{ApplyError, Options, Progress};
+use dbproxy::provision::apply::{ApplyError, Options, Progress, apply};
 use dbproxy::provision::fault::Fault;
-use dbproxy::provision::step::{Step, StepKind};
+use dbproxy::provision::step::{Plan, Step, StepKind};
 
 const CLEAR: &str = "drop database if exists it_b;\ndrop table if exists it_b_t;\n\
     drop role if exists it_b_one, it_b_two, it_b_three";
@@ -101,6 +101,34 @@ fn a_connection_that_is_killed_in_the_middle_leaves_nothing_half_done() {
     assert_eq!(reached.committed, 0);
     assert!(!town.exists("it_b_one") && !town.exists("it_b_two"));
     town.apply(steps()).expect("the same once more");
+}
+
+#[test]
+fn a_run_that_is_dropped_is_rolled_back() {
+    let (sandbox, _turn) = Sandbox::shared();
+    let _one_at_a_time = turn();
+    let town = Town::new(sandbox, CLEAR);
+    let plan = Plan {
+        steps: vec![step(&["create role it_b_one", "select pg_sleep(600)"])],
+        notes: Vec::new(),
+    };
+    let in_it = "select count(*) from pg_stat_activity \
+        where application_name = 'dbproxy provision' and query like '%pg_sleep%'";
+    wait_for(async {
+        let options = Options::default();
+        let run = apply(&town, &plan, &options, |_| {});
+        let seen = tokio::task::spawn_blocking({
+            let at = town.administration("postgres");
+            move || while super::query(&at, in_it) != "1" {}
+        });
+        tokio::select! {
+            ended = run => panic!("{ended:?}"),
+            seen = seen => seen.unwrap(),
+        }
+    });
+    while town.sql("postgres", in_it) != "0" {}
+    assert!(!town.exists("it_b_one"));
+    town.apply(vec![step(&["create role it_b_one"])]).unwrap();
 }
 
 /// The lock of runs lives in one session, the work may be in another: without the one the other is not committed.

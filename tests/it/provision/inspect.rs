@@ -9,6 +9,7 @@ use dbproxy::provision::wanted::{Grantee, Kind, MembershipOptions, Privilege, Se
 use std::collections::BTreeSet;
 
 const CLEAR: &str = r#"drop database if exists "it I db";
+drop database if exists "it I shut";
 drop role if exists "it I owner", "it I ""Odd"" ü", it_i_reader"#;
 
 fn privileges<const N: usize>(of: [Privilege; N]) -> BTreeSet<Privilege> {
@@ -120,7 +121,11 @@ fn the_inside_of_a_database_is_found() {
     town.sql("postgres", r#"create database "it I db" owner "it I owner""#);
     town.sql("it I db", CONTENTS);
 
-    let found = town.inspect(&["it I db", "it I nowhere"]);
+    town.sql("postgres", r#"create database "it I shut""#);
+    town.sql("postgres", r#"revoke all on database "it I shut" from public"#);
+
+    let found = town.inspect(&["it I db", "it I nowhere", "it I shut"]);
+    assert!(found.databases[&database("it I shut")].contents.is_none());
     let contents = found.databases[&database("it I db")].contents.as_ref().unwrap();
     assert!(contents.extensions.contains("pg_trgm"));
     let names: Vec<_> = contents.schemas.keys().map(SchemaName::as_str).collect();
@@ -140,7 +145,7 @@ fn the_inside_of_a_database_is_found() {
         (Kind::Table, "Odd \"table"),
         (Kind::Table, "seen"),
         (Kind::Sequence, "Odd \"table_id_seq"),
-        (Kind::Function, "\"F of\"(numeric)"),
+        (Kind::Function, "F of(numeric)"),
         (Kind::Function, "f(integer, text[])"),
         (Kind::Function, "p(integer)"),
         (Kind::Function, "total(integer)"),
