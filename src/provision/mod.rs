@@ -8,6 +8,7 @@
 //! declared them once. Nothing here needs a superuser (RDS has none to give).
 
 pub mod inspected;
+pub mod manifest;
 pub mod name;
 pub mod sql;
 pub mod step;
