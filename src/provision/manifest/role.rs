@@ -25,11 +25,11 @@ fn read(mut node: Node<'_>) -> Role {
     let was = node.parsed("was", names::role);
     let rights = match (node.has("template"), node.has("privileges")) {
         (true, true) => {
+            explicit(&mut node);
             node.wrong(
                 "privileges",
                 "a role has a `template` or `privileges`, not both: use two roles",
             );
-            explicit(&mut node);
             from_template(&mut node)
         }
         (false, true) => explicit(&mut node),
