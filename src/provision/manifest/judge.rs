@@ -1,12 +1,14 @@
 //! What only shows when a cluster is looked at as a whole.
 
 mod access;
+mod names;
+mod roles;
 
 use super::problems::{Mistakes, join};
-use super::types::{Cluster, DatabaseEntry, ObjectName, Rights, Role, Template};
+use super::types::{Cluster, DatabaseEntry};
 use crate::domain::name::DbRole;
 use crate::domain::written::is_near;
-use crate::provision::name::{Database, RoleName, SchemaName};
+use crate::provision::name::{Database, SchemaName};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::SystemTime;
@@ -43,195 +45,6 @@ impl Judge<'_> {
     pub fn key(&self, path: &[&str]) -> String {
         path.iter()
             .fold(self.key.to_owned(), |key, name| join(&key, name))
-    }
-
-    /// `roles` and `users` alike.
-    fn declared(&self) -> impl Iterator<Item = (&'static str, RoleName)> {
-        let roles = self
-            .cluster
-            .roles
-            .keys()
-            .map(|name| ("roles", RoleName::from(name)));
-        roles.chain(
-            self.cluster
-                .users
-                .keys()
-                .map(|name| ("users", RoleName::from(name))),
-        )
-    }
-
-    fn one_name_for_one(&self) {
-        let cluster = self.cluster;
-        for user in cluster.users.keys() {
-            if cluster.roles.keys().any(|role| role.as_str() == user.as_str()) {
-                let what = "a db role has this name too, and PostgreSQL has one name for one: rename either";
-                self.mistakes
-                    .add(&self.key(&["users", user.as_str()]), None, what);
-            }
-        }
-        for (table, name) in self.declared() {
-            let name = name.as_str();
-            let what = if name == cluster.provisioner.as_str() {
-                "is the provisioner, which must not change itself: leave it out"
-            } else if cluster.break_glass.iter().any(|user| user.as_str() == name) {
-                "is a break-glass user, which must stay as it is: leave it out"
-            } else {
-                continue;
-            };
-            self.mistakes.add(&self.key(&[table, name]), None, what);
-        }
-        if cluster.break_glass.contains(&cluster.provisioner) {
-            let what = "is the provisioner, which logs in by IAM: a break-glass user logs in by password";
-            let item = cluster.provisioner.as_str();
-            self.mistakes.add(
-                &self.key(&["break_glass"]),
-                Some(item),
-                format_args!("`{item}` {what}"),
-            );
-        }
-    }
-
-    fn former_names(&self) {
-        let cluster = self.cluster;
-        let roles = cluster
-            .roles
-            .iter()
-            .map(|(name, role)| ("roles", name.as_str(), &role.was));
-        let users = cluster
-            .users
-            .iter()
-            .map(|(name, user)| ("users", name.as_str(), &user.was));
-        let mut seen: BTreeMap<&RoleName, String> = BTreeMap::new();
-        for (table, name, was) in roles.chain(users) {
-            let Some(was) = was else {
-                continue;
-            };
-            let key = self.key(&[table, name, "was"]);
-            if self.declared().any(|(_, declared)| declared == *was) {
-                let what = "is declared too, so it is no former name: remove `was`";
-                self.mistakes.add(&key, None, format_args!("`{was}` {what}"));
-            }
-            let special = cluster.break_glass.iter().chain([&cluster.provisioner]);
-            if special.into_iter().any(|user| user.as_str() == was.as_str()) {
-                self.mistakes.add(
-                    &key,
-                    None,
-                    format_args!("`{was}` must stay as it is: remove `was`"),
-                );
-            }
-            if let Some(other) = seen.insert(was, key.clone()) {
-                self.mistakes.add(
-                    &key,
-                    None,
-                    format_args!("`{was}` can become but one, see {other}"),
-                );
-            }
-        }
-    }
-
-    fn owner(&self, name: &Database, database: &DatabaseEntry) {
-        let key = self.key(&["databases", name.as_str(), "owner"]);
-        let owner = &database.owner;
-        let Some(role) = self.cluster.roles.get(owner) else {
-            let table = self.key(&["roles", owner.as_str()]);
-            let proposal = format_args!("add [{table}] with template = \"owner\", or name another");
-            return self.unknown(&key, None, "role", owner.as_str(), self.role_names(), proposal);
-        };
-        match &role.rights {
-            Rights::Template {
-                template: Template::Owner,
-                databases,
-                ..
-            } if databases
-                .as_ref()
-                .is_none_or(|databases| databases.contains(name)) => {}
-            Rights::Template {
-                template: Template::Owner,
-                ..
-            } => {
-                let list = self.key(&["roles", owner.as_str(), "databases"]);
-                self.mistakes.add(
-                    &key,
-                    None,
-                    format_args!("`{owner}` does not own `{name}`: add it to {list}"),
-                );
-            }
-            _ => {
-                let what = "to own databases, a role needs template = \"owner\"";
-                self.mistakes
-                    .add(&key, None, format_args!("`{owner}` is not an owner: {what}"));
-            }
-        }
-    }
-
-    fn role(&self, name: &DbRole, role: &Role) {
-        let key = self.key(&["roles", name.as_str()]);
-        match &role.rights {
-            Rights::Template {
-                template,
-                databases,
-                schemas,
-            } => {
-                for database in databases.iter().flatten() {
-                    self.known_database(&join(&key, "databases"), Some(database.as_str()), database);
-                }
-                let all = self.cluster.databases.iter();
-                let reach = |name: &Database| databases.as_ref().is_none_or(|list| list.contains(name));
-                let databases: BTreeMap<_, _> = all.filter(|(name, _)| reach(name)).collect();
-                for schema in schemas.iter().flatten() {
-                    self.schema_somewhere(&join(&key, "schemas"), &databases, schema);
-                }
-                if *template == Template::Owner {
-                    self.owns(name, &databases, schemas.as_ref());
-                }
-            }
-            Rights::Explicit(all) => {
-                for (number, one) in all.iter().enumerate() {
-                    let key = format!("{}[{number}]", join(&key, "privileges"));
-                    self.known_database(&join(&key, "database"), None, &one.database);
-                    let (ObjectName::Schema(schema)
-                    | ObjectName::All(_, schema)
-                    | ObjectName::One(_, schema, _)) = &one.on
-                    else {
-                        continue;
-                    };
-                    if let Some(entry) = self.cluster.databases.get(&one.database) {
-                        let databases = BTreeMap::from([(&one.database, entry)]);
-                        self.schema_somewhere(&join(&key, "on"), &databases, schema);
-                    }
-                }
-            }
-        }
-    }
-
-    /// A database has one owner, who owns all of its schemas.
-    fn owns(
-        &self,
-        name: &DbRole,
-        databases: &BTreeMap<&Database, &DatabaseEntry>,
-        schemas: Option<&std::collections::BTreeSet<SchemaName>>,
-    ) {
-        let key = self.key(&["roles", name.as_str()]);
-        for (database, entry) in databases {
-            if entry.owner != *name {
-                let what = "is owned by another: list in `databases` what this one owns";
-                let key = join(&key, "databases");
-                let owner = &entry.owner;
-                self.mistakes.add(
-                    &key,
-                    Some(database.as_str()),
-                    format_args!("`{database}` {what} (`{owner}`)"),
-                );
-            }
-            for schema in &entry.schemas {
-                if schemas.is_some_and(|schemas| !schemas.contains(schema)) {
-                    let what = format_args!(
-                        "an owner owns all schemas: add `{schema}` of `{database}`, or leave this out"
-                    );
-                    self.mistakes.add(&join(&key, "schemas"), None, what);
-                }
-            }
-        }
     }
 
     fn known_database(&self, key: &str, item: Option<&str>, name: &Database) {
