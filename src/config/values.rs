@@ -1,32 +1,15 @@
 //! Small values of the configuration that are written as strings.
 
+pub use crate::domain::written::duration;
+
 use crate::domain::target::HostPort;
 use crate::traffic::listener::Address;
 use rustls::pki_types::ServerName;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-use std::time::Duration;
 
 /// The port PostgreSQL clients assume.
 pub const POSTGRES_PORT: u16 = 5432;
-
-/// `500ms`, `15s`, `2m`, `1h`.
-pub fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("`{text}` is not a duration such as `500ms`, `15s`, `2m` or `1h`");
-    let digits = text
-        .len()
-        .saturating_sub(text.trim_start_matches(|c: char| c.is_ascii_digit()).len());
-    let (number, unit) = text.split_at_checked(digits).ok_or_else(wrong)?;
-    let number: u64 = number.parse().map_err(|_| wrong())?;
-    let milliseconds = match unit {
-        "ms" => Some(number),
-        "s" => number.checked_mul(1_000),
-        "m" => number.checked_mul(60_000),
-        "h" => number.checked_mul(3_600_000),
-        _ => None,
-    };
-    milliseconds.map(Duration::from_millis).ok_or_else(wrong)
-}
 
 /// `5432`, `:5432`, `host:port`, `[::1]:5432`, `unix:/dir`, `unix:/dir:port`. A bare port is on
 /// 127.0.0.1; `localhost` is too, since a name would have to be resolved.
@@ -131,17 +114,6 @@ mod tests {
         }
         for wrong in ["", "foo bar", "a..b", "db:5432"] {
             assert!(certificate_name(wrong).is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn durations_have_a_unit() {
-        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
-        assert_eq!(duration("15s"), Ok(Duration::from_secs(15)));
-        assert_eq!(duration("2m"), Ok(Duration::from_secs(120)));
-        assert_eq!(duration("1h"), Ok(Duration::from_secs(3600)));
-        for wrong in ["", "15", "s", "1d", "-1s", "1.5s", "99999999999999999999s", "é"] {
-            assert!(duration(wrong).is_err(), "{wrong}");
         }
     }
 

@@ -9,3 +9,4 @@ pub mod reason;
 pub mod secret;
 pub mod session_id;
 pub mod target;
+pub mod written;

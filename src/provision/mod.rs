@@ -12,6 +12,7 @@ pub mod doors;
 pub mod fault;
 pub mod inspect;
 pub mod inspected;
+pub mod manifest;
 pub mod name;
 pub mod session;
 pub mod sql;
