@@ -9,6 +9,7 @@
 
 pub mod inspected;
 pub mod name;
+pub mod plan;
 pub mod sql;
 pub mod step;
 pub mod wanted;
