@@ -3,13 +3,14 @@
 //! First nobody can be them any more, then what they own goes to the owner of the database it is in, then they are dropped.
 
 use super::draft::{Draft, Phase, Place, Power};
+use super::inside::DATABASE_OWNER;
 use super::scene::Scene;
-use super::text::shown;
+use super::text::{shown, some};
 use crate::provision::inspected::{InspectedDatabase, InspectedRole};
 use crate::provision::name::{Database, RDS_IAM, RoleName};
 use crate::provision::sql::identifier;
 use crate::provision::step::StepKind;
-use crate::provision::wanted::{Grantee, Privilege};
+use crate::provision::wanted::{Grantee, Grants, Privilege};
 use std::collections::BTreeSet;
 
 /// Which roles are dropped; of those that should be and cannot, a note says why.
@@ -57,10 +58,54 @@ fn obstruction(scene: &Scene<'_>, name: &RoleName, role: &InspectedRole) -> Opti
     }
     let places = scene.found.dependencies.get(name).into_iter().flatten().flatten();
     let closed: Vec<_> = places.filter(|database| !may_enter(scene, database)).collect();
-    (!closed.is_empty()).then(|| {
-        let databases = super::text::some(closed);
-        format!("it owns something or has privileges where the provisioner cannot connect, in {databases}")
+    if !closed.is_empty() {
+        return Some(format!(
+            "it owns something or has privileges where the provisioner cannot connect, in {}",
+            some(closed)
+        ));
+    }
+    let foreign: Vec<_> = gave(scene, name)
+        .into_iter()
+        .filter(|owner| !scene.may_act_as(owner))
+        .collect();
+    (!foreign.is_empty()).then(|| {
+        format!(
+            "it has privileges on what belongs to {}, who must revoke them",
+            some(foreign)
+        )
     })
+}
+
+/// Owners of what it has privileges on, as far as that was looked into: `DROP OWNED` needs to act for them.
+fn gave(scene: &Scene<'_>, name: &RoleName) -> BTreeSet<RoleName> {
+    let mut owners = BTreeSet::new();
+    let to = Grantee::Role(name.clone());
+    for (database, found) in &scene.found.databases {
+        let owner = scene
+            .wanted
+            .databases
+            .get(database)
+            .map_or(&found.owner, |wanted| &wanted.owner);
+        let mut add = |grants: &Grants, by: &RoleName| {
+            if by != name && grants.contains_key(&to) {
+                let by = if by.as_str() == DATABASE_OWNER { owner } else { by };
+                owners.insert(by.clone());
+            }
+        };
+        add(&found.grants, owner);
+        for schema in found
+            .contents
+            .iter()
+            .flat_map(|contents| contents.schemas.values())
+        {
+            add(&schema.grants, &schema.owner);
+            schema
+                .objects
+                .values()
+                .for_each(|object| add(&object.grants, &object.owner));
+        }
+    }
+    owners
 }
 
 /// Whether the provisioner can connect there, now or once this plan has let it.
@@ -89,6 +134,9 @@ pub fn plan(scene: &Scene<'_>, draft: &mut Draft) {
         let places = scene.found.dependencies.get(name).cloned().unwrap_or_default();
         if !places.is_empty() {
             draft.borrow(scene, name, Power::Inherit, "what it leaves behind");
+            for owner in gave(scene, name) {
+                draft.borrow(scene, &owner, Power::Inherit, "what it has privileges on");
+            }
         }
         databases(scene, name, draft);
         // What is outside comes last: its steps run in some database, where by then nothing must be left.

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 pub const PUBLIC_SCHEMA: &str = "public";
 /// Has the owner of the database as its only member (PostgreSQL manual, "Predefined Roles").
-const DATABASE_OWNER: &str = "pg_database_owner";
+pub const DATABASE_OWNER: &str = "pg_database_owner";
 /// Its functions are in pg_catalog.
 const PLPGSQL: &str = "plpgsql";
 
