@@ -14,6 +14,7 @@ pub mod inspect;
 pub mod inspected;
 pub mod manifest;
 pub mod name;
+pub mod plan;
 pub mod session;
 pub mod sql;
 pub mod step;

@@ -1,0 +1,244 @@
+//! Roles that carry the mark and that the manifest no longer declares.
+//!
+//! First nobody can be them any more, then what they own goes to the owner of the database it is in, then they are dropped.
+
+use super::draft::{Draft, Phase, Place, Power};
+use super::inside::DATABASE_OWNER;
+use super::scene::Scene;
+use super::text::{shown, some};
+use crate::provision::inspected::{InspectedDatabase, InspectedRole};
+use crate::provision::name::{Database, RDS_IAM, RoleName};
+use crate::provision::sql::identifier;
+use crate::provision::step::StepKind;
+use crate::provision::wanted::{Grantee, Grants, Privilege};
+use std::collections::BTreeSet;
+
+/// Which roles are dropped; of those that should be and cannot, a note says why.
+pub fn leaving(scene: &Scene<'_>, draft: &mut Draft) -> BTreeSet<RoleName> {
+    let mut leaving = BTreeSet::new();
+    for (name, role) in &scene.found.roles {
+        if !role.marked || scene.is_wanted(name) || owns(scene, name) {
+            continue;
+        }
+        match obstruction(scene, name, role) {
+            Some(why) => draft.note(format!(
+                "{} is no longer declared, but not dropped: {why}",
+                shown(name)
+            )),
+            None => {
+                leaving.insert(name.clone());
+            }
+        }
+    }
+    leaving
+}
+
+fn owns(scene: &Scene<'_>, role: &RoleName) -> bool {
+    let mut databases = scene.wanted.databases.values();
+    databases.any(|database| {
+        database.owner == *role || database.schemas.values().any(|schema| schema.owner == *role)
+    })
+}
+
+fn obstruction(scene: &Scene<'_>, name: &RoleName, role: &InspectedRole) -> Option<String> {
+    if scene.is_provisioner(name) {
+        return Some("it is the provisioner".to_owned());
+    }
+    if scene.wanted.break_glass.contains(name) {
+        return Some("it is a break-glass user".to_owned());
+    }
+    if scene.is_out_of_reach(role) {
+        return Some("only a superuser may drop it".to_owned());
+    }
+    if !scene.administers(name) {
+        return Some(format!(
+            "{} does not have ADMIN on it",
+            shown(&scene.server.provisioner)
+        ));
+    }
+    let places = scene.found.dependencies.get(name).into_iter().flatten().flatten();
+    let closed: Vec<_> = places.filter(|database| !may_enter(scene, database)).collect();
+    if !closed.is_empty() {
+        return Some(format!(
+            "it owns something or has privileges where the provisioner cannot connect, in {}",
+            some(closed)
+        ));
+    }
+    let foreign: Vec<_> = gave(scene, name)
+        .into_iter()
+        .filter(|owner| !scene.may_act_as(owner))
+        .collect();
+    (!foreign.is_empty()).then(|| {
+        format!(
+            "it has privileges on what belongs to {}, who must revoke them",
+            some(foreign)
+        )
+    })
+}
+
+/// Owners of what it has privileges on, as far as that was looked into: `DROP OWNED` needs to act for them.
+fn gave(scene: &Scene<'_>, name: &RoleName) -> BTreeSet<RoleName> {
+    let mut owners = BTreeSet::new();
+    let to = Grantee::Role(name.clone());
+    for (database, found) in &scene.found.databases {
+        let owner = scene
+            .wanted
+            .databases
+            .get(database)
+            .map_or(&found.owner, |wanted| &wanted.owner);
+        let mut add = |grants: &Grants, by: &RoleName| {
+            if by != name && grants.contains_key(&to) {
+                let by = if by.as_str() == DATABASE_OWNER { owner } else { by };
+                owners.insert(by.clone());
+            }
+        };
+        add(&found.grants, owner);
+        for schema in found
+            .contents
+            .iter()
+            .flat_map(|contents| contents.schemas.values())
+        {
+            add(&schema.grants, &schema.owner);
+            schema
+                .objects
+                .values()
+                .for_each(|object| add(&object.grants, &object.owner));
+        }
+    }
+    owners
+}
+
+/// Whether the provisioner can connect there, now or once this plan has let it.
+fn may_enter(scene: &Scene<'_>, name: &Database) -> bool {
+    let Some(database) = scene.found.databases.get(name) else {
+        return false;
+    };
+    let allows = |(grantee, privileges): (&Grantee, &BTreeSet<Privilege>)| {
+        let ours = match grantee {
+            Grantee::Public => true,
+            Grantee::Role(role) => scene.acts_for(role),
+        };
+        ours && privileges.contains(&Privilege::Connect)
+    };
+    scene.wanted.databases.contains_key(name)
+        || scene.acts_for(&database.owner)
+        || database.grants.iter().any(allows)
+}
+
+pub fn plan(scene: &Scene<'_>, draft: &mut Draft) {
+    for name in &scene.leaving {
+        let Some(role) = scene.found.roles.get(name) else {
+            continue;
+        };
+        shut_out(scene, name, role, draft);
+        let places = scene.found.dependencies.get(name).cloned().unwrap_or_default();
+        if !places.is_empty() {
+            draft.borrow(scene, name, Power::Inherit, "what it leaves behind");
+            for owner in gave(scene, name) {
+                draft.borrow(scene, &owner, Power::Inherit, "what it has privileges on");
+            }
+        }
+        databases(scene, name, draft);
+        // What is outside comes last: its steps run in some database, where by then nothing must be left.
+        let outside = places.contains(&None).then_some(None);
+        for place in places
+            .iter()
+            .filter(|place| place.is_some())
+            .map(Option::as_ref)
+            .chain(outside)
+        {
+            pass_on(scene, name, place, draft);
+        }
+        let title = format!("drop {}", shown(name));
+        let statement = format!("DROP ROLE {}", identifier(name));
+        draft.step(
+            Phase::DropRole,
+            StepKind::Destructive,
+            &Place::cluster(),
+            title,
+            vec![statement],
+        );
+    }
+}
+
+/// Before `rds_iam` is gone a password must be, or whoever knows it could log in for as long as the run takes.
+fn shut_out(scene: &Scene<'_>, name: &RoleName, role: &InspectedRole, draft: &mut Draft) {
+    let mut statements = Vec::new();
+    if role.login {
+        statements.push(format!("ALTER ROLE {} NOLOGIN PASSWORD NULL", identifier(name)));
+    }
+    for row in role.member_of.iter().filter(|row| row.role.as_str() == RDS_IAM) {
+        let revoke = format!("REVOKE {} FROM {}", identifier(&row.role), identifier(name));
+        match scene.server.has_membership_options() {
+            true if scene.acts_for(&row.grantor) => {
+                statements.push(format!("{revoke} GRANTED BY {}", identifier(&row.grantor)));
+            }
+            true => {}
+            false => statements.push(revoke),
+        }
+    }
+    let title = format!("nobody logs in as {} any more", shown(name));
+    draft.step(
+        Phase::Revoke,
+        StepKind::Destructive,
+        &Place::cluster(),
+        title,
+        statements,
+    );
+}
+
+/// Databases by name: `REASSIGN OWNED` would give them to whoever owns the database in which it runs first. Those of the
+/// manifest have got their owner before.
+fn databases(scene: &Scene<'_>, name: &RoleName, draft: &mut Draft) {
+    let owned = |(database, found): &(&Database, &InspectedDatabase)| {
+        found.owner == *name && !scene.wanted.databases.contains_key(*database)
+    };
+    for (database, _) in scene.found.databases.iter().filter(owned) {
+        let provisioner = &scene.server.provisioner;
+        let title = format!(
+            "give database {} of {} to {}",
+            shown(database),
+            shown(name),
+            shown(provisioner)
+        );
+        let statement = format!(
+            "ALTER DATABASE {} OWNER TO {}",
+            identifier(database),
+            identifier(provisioner)
+        );
+        draft.step(
+            Phase::Drop,
+            StepKind::Destructive,
+            &Place::cluster(),
+            title,
+            vec![statement],
+        );
+    }
+}
+
+/// `DROP OWNED` takes away the privileges that it has, once it owns nothing.
+fn pass_on(scene: &Scene<'_>, name: &RoleName, place: Option<&Database>, draft: &mut Draft) {
+    let owner = place
+        .and_then(|database| scene.wanted.databases.get(database))
+        .map(|database| &database.owner);
+    let heir = owner.unwrap_or(&scene.server.provisioner);
+    let there = match place {
+        Some(database) => format!("in database {}", shown(database)),
+        None => "outside of databases".to_owned(),
+    };
+    draft.borrow(scene, heir, Power::Inherit, &there);
+    let title = format!(
+        "what {} owns {there} goes to {}, its privileges are revoked",
+        shown(name),
+        shown(heir)
+    );
+    let statements = vec![
+        format!("REASSIGN OWNED BY {} TO {}", identifier(name), identifier(heir)),
+        format!("DROP OWNED BY {}", identifier(name)),
+    ];
+    let at = Place {
+        database: place.cloned(),
+        as_role: None,
+    };
+    draft.step(Phase::Drop, StepKind::Destructive, &at, title, statements);
+}
