@@ -6,6 +6,7 @@ mod bearer;
 mod client;
 mod guesses;
 mod issuers;
+mod mtls;
 mod oidc;
 mod outside;
 mod scram;
@@ -84,7 +85,10 @@ fn assert_not_proven(proxy: &Proxy, messages: &[Message], because: &str) {
 /// The line of the log about a refusal.
 fn line_of(proxy: &Proxy, error: &Message) -> String {
     let detail = error.field(b'D');
-    let session = detail.strip_prefix("dbproxy session ").expect("a session");
+    line_of_session(proxy, detail.strip_prefix("dbproxy session ").expect("a session"))
+}
+
+fn line_of_session(proxy: &Proxy, session: &str) -> String {
     let is_meant = |line: &&str| line.contains(session) && line.contains("session refused");
     proxy.wait_until_logged(session);
     let log = proxy.log();
