@@ -5,10 +5,12 @@ mod names;
 mod refused;
 mod replaced;
 
-use super::{ASYNCPG, NOT_PROVEN, PSYCOPG, assert_is, configuration, line_of_session, permit, scram};
+use super::by_driver::{ASYNCPG, PSYCOPG, by_sqlx};
+use super::{NOT_PROVEN, assert_is, configuration, line_of_session, permit, scram};
 use crate::drivers::{node_modules, python};
 use crate::support::{Proxy, Sandbox};
 use house::{Held, House, dns, named, uri};
+use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -61,7 +63,16 @@ fn every_driver_can_present_a_certificate() {
             .unwrap();
         assert_is(&proxy, &output, "app_ro");
     }
-    assert_eq!(by_sqlx(&proxy, &house, &held), "app_ro");
+    let options = PgConnectOptions::new_without_pgpass()
+        .host("localhost")
+        .port(proxy.port())
+        .username("jane")
+        .database("app")
+        .ssl_mode(PgSslMode::VerifyFull)
+        .ssl_root_cert(&house.roots)
+        .ssl_client_cert(&held.certificate)
+        .ssl_client_key(&held.key);
+    assert_eq!(by_sqlx(&options).unwrap(), "app_ro");
     proxy.wait_until_logged(&format!("caller=cert:uri:{SPIFFE} "));
 
     // Another one's is another one's.
@@ -83,29 +94,6 @@ const POSTGRES_JS: &str = "
 const [ca, cert, key] = ['ROOTCERT', 'CERT', 'KEY'].map((name) => require('fs').readFileSync(process.env['PGSSL' + name]));
 const sql = require('postgres')({ ssl: { ca, cert, key, servername: 'localhost' }, fetch_types: false });
 sql`select current_user`.then(([row]) => { console.log(row.current_user); return sql.end(); })";
-
-fn by_sqlx(proxy: &Proxy, house: &House, held: &Held) -> String {
-    use sqlx::ConnectOptions;
-    use sqlx::postgres::{PgConnectOptions, PgSslMode};
-    let options = PgConnectOptions::new_without_pgpass()
-        .host("localhost")
-        .port(proxy.port())
-        .username("jane")
-        .database("app")
-        .ssl_mode(PgSslMode::VerifyFull)
-        .ssl_root_cert(&house.roots)
-        .ssl_client_cert(&held.certificate)
-        .ssl_client_key(&held.key);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    runtime.block_on(async {
-        let mut connection = options.connect().await.unwrap();
-        let user = sqlx::query_scalar("select current_user::text");
-        user.fetch_one(&mut connection).await.unwrap()
-    })
-}
 
 /// A certificate is optional inside TLS; what stands behind `mtls` is asked of those who have none.
 #[test]
