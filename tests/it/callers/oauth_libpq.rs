@@ -73,6 +73,7 @@ fn libpq_asks_whom_to_ask_and_then_logs_in() {
     );
     proxy.wait_until_logged(&format!("caller=oidc:{}#jane ", issuer.url));
     // One connection asked, another one brought the token.
+    proxy.wait_until_logged("because=\"the client has no token yet");
     assert_eq!(refused(&proxy), 1, "{}", proxy.log());
 
     // Told everything beforehand, and to be satisfied with nothing else, libpq asks nobody.
