@@ -17,7 +17,7 @@ async def main():
     print(await connection.fetchval('select current_user'))
     await connection.close()
 asyncio.run(main())";
-const NODE_POSTGRES: &str = "
+pub const NODE_POSTGRES: &str = "
 const client = new (require('pg').Client)();
 client.connect()
   .then(() => client.query('select current_user'))

@@ -1,15 +1,15 @@
 //! Passwords of callers' own, against a file of verifiers.
 
-use super::by_driver::{PSYCOPG, assert_drivers_log_in};
+mod bound;
+
+use super::by_driver::assert_drivers_log_in;
 use super::client::{SASL, SASL_CONTINUE, by_scram, challenged, code, whoami};
 use super::{NOT_PROVEN, assert_is, assert_not_proven, configuration, directory, permit, psql_as, refusal};
-use crate::drivers::python;
 use crate::replicas::{free_address, secret_file};
 use crate::support::raw::{Message, SSL_REQUEST};
 use crate::support::tls::{client_tls, start};
 use crate::support::{Proxy, Raw, Sandbox, psql};
 use dbproxy::platform::wire::scram::Verifier;
-use std::process::Command;
 
 /// With what SASLprep and the exchange's own syntax could stumble over.
 pub const SECRET: &str = "pä ss,w=rd";
@@ -195,35 +195,6 @@ fn inside_tls_it_works_too() {
     assert_eq!(whoami(&mut raw), "app_ro");
 }
 
-/// SCRAM-SHA-256-PLUS, by two of the libpqs that there are.
-#[test]
-fn channel_binding_can_be_required() {
-    let (sandbox, _turn) = Sandbox::shared();
-    let proxy = proxy(sandbox, &client_tls(sandbox, ""));
-    let connection = format!(
-        "host=localhost port={} user=dashboard dbname=app sslmode=verify-full sslrootcert={} channel_binding=require",
-        proxy.port(),
-        sandbox.text("/ca/proxy_ca")
-    );
-    let output = psql(&connection, &[("PGPASSWORD", SECRET)], "select current_user");
-    assert_is(&proxy, &output, "app_ro");
-    let script = format!("conninfo = '{connection} require_auth=scram-sha-256'\n{PSYCOPG}");
-    let output = Command::new(python())
-        .args(["-c", &script.replace("connect('')", "connect(conninfo)")])
-        .env("PGPASSWORD", SECRET)
-        .output()
-        .unwrap();
-    assert_is(&proxy, &output, "app_ro");
-    // Outside of TLS there is nothing to bind to, and a client that insists on it does not go on.
-    let clear = format!(
-        "host=127.0.0.1 port={} user=dashboard dbname=app sslmode=disable channel_binding=require",
-        proxy.port()
-    );
-    let output = psql(&clear, &[("PGPASSWORD", SECRET)], "select current_user");
-    assert!(!output.status.success() && output.stdout.is_empty());
-}
-
-/// For when SIGHUP reaches the file, as its reference says.
 #[test]
 fn the_file_is_read_again_on_sighup_and_a_broken_one_is_not_taken() {
     let (sandbox, _turn) = Sandbox::shared();
