@@ -168,7 +168,7 @@ pub const CLIENT_TLS: &[Key] = &[
     key(
         "client_crl_files",
         "none",
-        "Files with revocation lists of those authorities. One that has expired refuses all certificates of its issuer. Read again on SIGHUP.",
+        "Files with revocation lists of those authorities. One that has expired refuses all certificates of its issuer. Read again on SIGHUP, for new connections: open sessions go on until their certificate ends.",
     ),
     key(
         "client_name",

@@ -76,6 +76,8 @@ impl FromStr for Authenticator {
 pub enum ProofError {
     #[error("nothing that the listener accepts was proven")]
     Nothing,
+    #[error("the client has no token yet and was told whom to ask for one")]
+    NoToken,
     #[error("the password is none of the proofs that the listener accepts")]
     Unfit,
     #[error("the proof of an AWS identity was refused")]
@@ -130,6 +132,7 @@ impl ProofError {
         !matches!(
             self,
             Self::Nothing
+                | Self::NoToken
                 | Self::InClear
                 | Self::Locked
                 | Self::AwsIam(AwsIamError::Unavailable(_) | AwsIamError::Throttled)
@@ -350,7 +353,12 @@ mod tests {
         ] {
             assert!(error.is_a_guess(), "{error}");
         }
-        for error in [ProofError::Nothing, ProofError::InClear, ProofError::Locked] {
+        for error in [
+            ProofError::Nothing,
+            ProofError::NoToken,
+            ProofError::InClear,
+            ProofError::Locked,
+        ] {
             assert!(!error.is_a_guess(), "{error}");
         }
     }

@@ -1,7 +1,8 @@
 //! Tokens of an issuer as the password; the groups in them decide.
 
+use super::by_driver::assert_drivers_log_in;
 use super::client::{by_password, whoami, with_password};
-use super::{assert_drivers_log_in, assert_is, assert_not_proven, configuration, permit, psql_as, refusal};
+use super::{assert_is, assert_not_proven, configuration, permit, psql_as, refusal};
 use crate::support::issuer::{Issuer, Key, base64url, seconds, unsigned};
 use crate::support::raw::SSL_REQUEST;
 use crate::support::tls::{client_tls, start};
