@@ -1,7 +1,7 @@
 //! What a token says, and whether it is acceptable.
 
 use super::error::OidcError;
-use super::{Proof, Settings};
+use super::terms::{Proof, Settings};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
