@@ -53,6 +53,7 @@ impl Claims {
         Ok(Proof {
             expires: self.expires(settings.max_lifetime, now)?,
             issuer: settings.issuer.clone(),
+            audience: settings.audience.clone(),
             subject: self.name("sub")?.ok_or(OidcError::Claim("sub"))?.to_owned(),
             email: self.email()?,
             groups: self.groups(&settings.groups_claim)?,

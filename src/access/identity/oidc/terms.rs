@@ -26,6 +26,8 @@ pub struct Settings {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Proof {
     pub issuer: String,
+    /// For whom the token is meant: with the issuer it says which settings it was accepted by.
+    pub audience: String,
     pub subject: String,
     /// Only if the issuer does not say that it is unverified.
     pub email: Option<String>,
