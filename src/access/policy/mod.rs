@@ -159,6 +159,11 @@ impl Policy {
         self.generation.load(Ordering::SeqCst) == permit.generation
     }
 
+    /// How many sets were in force before this one.
+    pub fn generation(&self) -> u64 {
+        self.generation.load(Ordering::SeqCst)
+    }
+
     /// The set in force, if one is configured.
     pub fn set(&self) -> Arc<Option<Set>> {
         self.set.load_full()

@@ -35,6 +35,8 @@ pub struct Set {
     pub warnings: Vec<Problem>,
     /// Of which files it is made, to notice that they have changed.
     pub files: Vec<PolicyFile>,
+    /// What the set says, as one short text: for the record.
+    pub digest: String,
 }
 
 /// What a set says to a question.
@@ -100,6 +102,7 @@ impl Set {
             rules,
             authorizer: Authorizer::new(),
             warnings,
+            digest: files::digest(&files),
             files,
         })
     }
