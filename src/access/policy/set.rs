@@ -2,6 +2,7 @@
 
 mod files;
 mod rule;
+mod unmet;
 
 pub use files::{PolicyFile, read};
 pub use rule::Rule;

@@ -380,6 +380,43 @@ fn names_that_nobody_has_are_warned_of_wherever_they_stand() {
     }
 }
 
+#[test]
+fn the_parts_of_a_condition_that_do_not_hold_are_named() {
+    let unmet = |conditions: &str| {
+        let set = set(&format!(
+            "@id(\"a\") permit (principal, action == Action::\"connect\", resource) {conditions};"
+        ));
+        let asked = question(jane(), "app_ro");
+        assert!(!set.ask(&asked, &[]).is_permit(), "{conditions}");
+        let [rule] = &set.near_misses(&asked, &[])[..] else {
+            panic!("{conditions}")
+        };
+        set.unmet(rule, &asked, &[])
+    };
+    for (conditions, expected) in [
+        (
+            "when { context.tls && context.mfa }",
+            &["when { context.mfa }"][..],
+        ),
+        (
+            "when { context.database == \"a  b\" && context.tls } unless { context.hour > 30 || context.tls }",
+            &["when { context.database == \"a  b\" }", "when { !context.tls }"],
+        ),
+        // One of two would do: it is one part.
+        (
+            "when { context.mfa || !context.tls }",
+            &["when { context.mfa || (!context.tls) }"],
+        ),
+        // What was not reached is not said to be false.
+        (
+            "when { principal has permission_set && principal.permission_set == \"x\" }",
+            &["when { principal has permission_set }"],
+        ),
+    ] {
+        assert_eq!(unmet(conditions), expected, "{conditions}");
+    }
+}
+
 /// What is left out before the evaluation changes nothing.
 #[test]
 fn the_slice_decides_as_the_whole_set_would() {
