@@ -1,5 +1,7 @@
 //! What must hold for any input of each target.
 
+pub mod callers;
+
 use crate::domain::cancel_key::CancelKey;
 use crate::platform::wire::auth::{self, Authentication};
 use crate::platform::wire::error::ServerError;

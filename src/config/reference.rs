@@ -235,6 +235,11 @@ pub const OIDC: &[Key] = &[
         "false",
         "Accept each token (`jti`) once. Each replica remembers by itself.",
     ),
+    key(
+        "sessions_outlive_token",
+        "false",
+        "A session goes on when the token that opened it expires. For issuers whose tokens live for minutes only, such as AWS; how long a session may last is then for policies (`@max_session`) and operators.",
+    ),
 ];
 
 /// Keys of `[scram]`.

@@ -269,7 +269,8 @@ fn a_denial_is_explained_by_what_was_missing() {
     let told = text(&output.stdout);
     assert_eq!(output.status.code(), Some(2), "{told}");
     let why = "deny: no policy permits it\nthese fit but for their condition:\n  \
-               app-read-write (policies/application.cedar:2): The orders application reads and writes\n\
+               app-read-write (policies/application.cedar:2): The orders application reads and writes\n    \
+               does not hold: when { context has source }\n\
                the caller may be none of the db users that the target lists\n";
     assert!(told.starts_with(why), "{told}");
     let output = explain(ADA, "orders_owner", &["--group", "oidc:oncall", "--mfa"]);

@@ -173,6 +173,7 @@ fn read_oidc(root: &mut Section<'_>) -> Vec<(oidc::Settings, IssuerSettings)> {
         let audience = section.required("audience", "is missing: what `aud` of its tokens must hold");
         let aws = section.boolean("aws").unwrap_or(false);
         let once = section.boolean("once").unwrap_or(false);
+        let sessions_outlive_token = section.boolean("sessions_outlive_token").unwrap_or(false);
         let groups_claim = section
             .string("groups_claim")
             .unwrap_or_else(|| "groups".to_owned());
@@ -200,7 +201,7 @@ fn read_oidc(root: &mut Section<'_>) -> Vec<(oidc::Settings, IssuerSettings)> {
         if let (Some(issuer), Some(audience)) = (issuer, audience) {
             let settings = oidc::Settings {
                 issuer: issuer.clone(),
-                audience,
+                audience: audience.clone(),
                 jwks_uri,
                 groups_claim,
                 max_lifetime,
@@ -211,8 +212,10 @@ fn read_oidc(root: &mut Section<'_>) -> Vec<(oidc::Settings, IssuerSettings)> {
                 settings,
                 IssuerSettings {
                     issuer,
+                    audience,
                     groups_prefix,
                     aws,
+                    sessions_outlive_token,
                 },
             ));
         }
