@@ -29,8 +29,8 @@ from pgbench import CORES, Figures, Problem, build, output_of, say  # noqa: E402
 
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=12, help="how often everything is measured [12]")
-    parser.add_argument("--logins", type=int, default=100, help="by every way in a round [100]")
+    parser.add_argument("--rounds", type=int, default=40, help="how often everything is measured [40]")
+    parser.add_argument("--logins", type=int, default=40, help="by every way in a round [40]")
     parser.add_argument("--quick", action="store_true", help="two rounds of ten: does it work?")
     parser.add_argument("--markdown", action="store_true", help="print Markdown tables")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every single measurement there")
@@ -45,7 +45,7 @@ def describe(results, arguments, found, asked):
     foreign, steal = ([result[name] for result in results] for name in ("foreign", "steal"))
     server = statistics.median(result["server_us"] for result in results if result["case"] == logins.LET_IN)
     return (f"{arguments.rounds} rounds of {arguments.logins} logins one after the other; ratios are medians of rounds "
-            f"(range in brackets), times are those of all logins.\n"
+            f"(the middle half of them in brackets), times are those of all logins.\n"
             f"The light server takes {server:.0f} µs of CPU a login, the stand-in for STS {asked:.2f} ms to answer.\n"
             f"{found['cores']} cores shared by client, proxy and server; foreign CPU while measuring: median "
             f"{statistics.median(foreign):.0%}, at most {max(foreign):.0%}; stolen by the host: at most "

@@ -130,16 +130,22 @@ def measure(stage, arguments):
     return results
 
 
+def middle(values, digits):
+    """The median with the middle half beside it: of so many short rounds the extremes say nothing."""
+    low, median_of_all, high = statistics.quantiles(values, n=4, method="inclusive")
+    return f"{median_of_all:.{digits}f} ({low:.{digits}f}-{high:.{digits}f})"
+
+
 def tables(figures, stage):
     for kind, title in ((LET_IN, "A login, from connect to ReadyForQuery"),
                         (TURNED_AWAY, "A refusal by policy, from connect to the error; no server is asked")):
         rows = []
         for way in stage.ways:
             times = sorted(took for block in figures.values(kind, way.key, "times_ms") for took in block)
-            slower, dearer = (median(figures.paired(kind, way.key, FLOOR, field, ratio), 2, True)
+            slower, dearer = (middle(figures.paired(kind, way.key, FLOOR, field, ratio), 2)
                               if way.key != FLOOR else "1" for field in ("p50_ms", "cpu_us"))
             rows.append([way.title, f"{statistics.median(times):.2f}", f"{times[len(times) * 99 // 100]:.1f}", slower,
-                         median(figures.values(kind, way.key, "cpu_us"), 0, True), dearer,
+                         middle(figures.values(kind, way.key, "cpu_us"), 0), dearer,
                          median(figures.values(kind, way.key, "client_us"), 0)])
         yield title, HEAD, rows
 
