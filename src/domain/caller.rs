@@ -7,6 +7,10 @@ use std::time::SystemTime;
 
 /// Longest `SourceIdentity` and `RoleSessionName` (AWS STS API Reference, `AssumeRole`).
 const STS_NAME_MAX: usize = 64;
+/// What the role names of IAM Identity Center's permission sets begin with.
+pub const SSO_PREFIX: &str = "AWSReservedSSO_";
+/// A permission set's role ends in so many hexadecimal digits, which change when it is provisioned anew.
+pub const SSO_HASH: usize = 16;
 /// Digits of the hash that tells apart what would become the same name.
 const HASH_DIGITS: usize = 8;
 
@@ -145,6 +149,20 @@ fn shortened(text: &str, limit: usize, is_allowed: impl Fn(char) -> bool) -> Str
     format!("{kept}-{}", hash.get(..HASH_DIGITS).unwrap_or_default())
 }
 
+/// How callers name the role that an ARN is about, where that is not the ARN itself. STS tells no path; the hash at the
+/// end of a role of IAM Identity Center changes with every provisioning.
+pub fn role_as_callers_have_it(arn: &str) -> Option<String> {
+    let (account, role) = arn.split_once(":role/")?;
+    let name = role.rsplit('/').next().unwrap_or(role);
+    let is_hash = |end: &str| end.len() == SSO_HASH && end.bytes().all(|b| b.is_ascii_hexdigit());
+    let name = match name.rsplit_once('_') {
+        Some((permission_set, hash)) if name.starts_with(SSO_PREFIX) && is_hash(hash) => permission_set,
+        _ => name,
+    };
+    let own = format!("{account}:role/{name}");
+    (own != arn).then_some(own)
+}
+
 impl fmt::Display for Principal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -191,6 +209,20 @@ mod tests {
             role(&"x".repeat(100)).sts_name(),
             role(&"x".repeat(101)).sts_name()
         );
+    }
+
+    #[test]
+    fn a_role_has_one_name() {
+        let name = |end: &str| {
+            let own = role_as_callers_have_it(&format!("arn:aws:iam::111122223333:role/{end}"))?;
+            Some(own.rsplit_once('/')?.1.to_owned())
+        };
+        assert_eq!(name("app"), None);
+        assert_eq!(name("team/orders/app").as_deref(), Some("app"));
+        let sso = "aws-reserved/sso.amazonaws.com/eu-west-1/AWSReservedSSO_Admin_0123456789abcdef";
+        assert_eq!(name(sso).as_deref(), Some("AWSReservedSSO_Admin"));
+        assert_eq!(name("AWSReservedSSO_Admin"), None);
+        assert_eq!(name("app_0123456789abcdef"), None);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::operate::Operation;
 use super::question::{Circumstances, Question};
-use crate::domain::caller::{Caller, Principal};
+use crate::domain::caller::{Caller, Principal, role_as_callers_have_it};
 use crate::domain::name::DbUser;
 use crate::domain::target::Target;
 use cedar_policy::{
@@ -285,6 +285,11 @@ pub fn parse_principal(text: &str) -> Result<Principal, String> {
         matches!(parts[..], ["arn", _, "iam", "", account, resource]
             if !account.is_empty() && resource.starts_with(kind) && resource.len() > kind.len())
     };
+    if let Some(own) = role_as_callers_have_it(&id).filter(|_| kind == "IamRole") {
+        return Err(format!(
+            "`{text}` is nobody: a role has no path here, and no hash; write `IamRole::\"{own}\"`"
+        ));
+    }
     match kind {
         "LocalUser" if id == "local" => Ok(Principal::Local { uid: None }),
         "LocalUser" => match id.strip_prefix("uid:").map(str::parse) {

@@ -2,6 +2,7 @@
 
 use super::super::entities::Parties;
 use super::super::problem::Problem;
+use crate::domain::caller::role_as_callers_have_it;
 use cedar_policy::{
     ActionConstraint, Effect, EntityTypeName, EntityUid, Policy, PrincipalConstraint, ResourceConstraint,
 };
@@ -75,6 +76,9 @@ impl Rule {
                 return Err(Problem::error(file, what).into());
             }
         };
+        if let Some(problem) = role_of_nobody(policy, &id, file) {
+            return Err(problem.into());
+        }
         Ok(Self {
             max_session,
             description: policy.annotation("description").map(str::to_owned),
@@ -161,6 +165,19 @@ impl Rule {
         };
         conditions.is_some_and(|conditions| !conditions.iter().all(is_idle))
     }
+}
+
+/// A role by a name that no caller ever has: a `forbid` that names it would forbid nothing.
+fn role_of_nobody(policy: &Policy, id: &str, file: &Path) -> Option<Problem> {
+    let named = policy.entity_literals().into_iter();
+    let mut roles = named.filter(|uid| uid.type_name().to_string() == "IamRole");
+    roles.find_map(|uid| {
+        let own = role_as_callers_have_it(uid.id().as_ref())?;
+        let what = format!(
+            "policy `{id}` names {uid}, which no caller can be: a role has no path here, and no hash"
+        );
+        Some(Problem::error(file, what).help(format!("write IamRole::\"{own}\"")))
+    })
 }
 
 /// `90s`, `30m`, `8h`, `7d`

@@ -513,3 +513,25 @@ fn entities_keep_to_the_schema() {
         }
     }
 }
+
+/// A `forbid` of nobody would forbid nothing.
+#[test]
+fn a_role_by_a_name_that_no_caller_has_is_a_mistake() {
+    for (named, own) in [
+        ("role/team/app", "role/app"),
+        (
+            "role/AWSReservedSSO_Admin_0123456789abcdef",
+            "role/AWSReservedSSO_Admin",
+        ),
+    ] {
+        let principal = format!("IamRole::\"arn:aws:iam::111122223333:{named}\"");
+        let policies = [
+            format!("@id(\"a\") forbid (principal == {principal}, action, resource);"),
+            format!("@id(\"a\") forbid (principal, action, resource) when {{ principal == {principal} }};"),
+        ];
+        for text in policies {
+            let told = mistakes(&text);
+            assert!(told.contains("no caller can be") && told.contains(own), "{told}");
+        }
+    }
+}
