@@ -8,6 +8,8 @@ mod guesses;
 mod issuers;
 mod oidc;
 mod outside;
+mod propagation;
+mod row_security;
 mod scram;
 mod several;
 

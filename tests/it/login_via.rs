@@ -108,6 +108,24 @@ fn psql_gets_through_both_as_whoever_the_aws_credentials_are() {
     );
 }
 
+/// The one that logs in at the database says who the caller is; the laptop changes nothing, and what it must not
+/// be given the broker refuses.
+#[test]
+fn the_broker_alone_tells_the_database_who_the_caller_is() {
+    let (sandbox, _turn) = Sandbox::shared();
+    let broker = broker(sandbox);
+    let laptop = laptop(sandbox, &broker);
+    let arn = sandbox.text(&format!("/aws/{CALLER}/arn"));
+    let name = laptop.query("app_ro", "show application_name");
+    assert_eq!(name, format!("psql ({arn})"));
+    let mut raw = Raw::connect(laptop.port());
+    let own = [("user", "app_ro"), ("database", "app"), ("dbproxy.caller", "x")];
+    raw.send(&startup(3 << 16, &own));
+    let error = raw.message().expect("an ErrorResponse");
+    assert_eq!(error.field(b'C'), "42501", "{error:?}");
+    broker.wait_until_logged("given by dbproxy alone");
+}
+
 /// The broker's own words, with its SQLSTATE and its hint, and the session ids of both.
 #[test]
 fn a_refusal_of_the_broker_reaches_the_client() {

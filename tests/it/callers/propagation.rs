@@ -1,0 +1,153 @@
+//! Who the caller is goes on: to the database in `application_name`, to AWS with the role that is assumed.
+
+use super::client::{by_scram, by_scram_with};
+use super::scram::{SECRET, table};
+use super::{USERS, configuration, directory, psql_as, refusal};
+use crate::support::raw::Message;
+use crate::support::{Proxy, Raw, Sandbox};
+use serde_json::Value;
+
+const ANYBODY: &str = "@id(\"all\")\npermit (principal, action, resource);\n";
+/// Longer than an `application_name`, and what is no ASCII in it.
+const LONG: &str = "jürgen-of-the-long-name@department.of.long.names.example.com";
+
+fn proxy(sandbox: &Sandbox, tables: &str) -> Proxy {
+    let users = [("ada", SECRET), ("bob", SECRET), (LONG, SECRET)];
+    let tables = table(sandbox, &users) + tables;
+    let config = configuration(sandbox, &["scram"], ANYBODY, ("", &tables));
+    Proxy::start(sandbox, &config.replace(USERS, "db_users = [\"app_ro\"]"))
+}
+
+/// What the session of this caller says to one query.
+fn answer(raw: &mut Raw, sql: &str) -> String {
+    raw.query(sql);
+    let row = |message: &Message| (message.tag == b'D').then(|| message.body[6..].to_vec());
+    let rows = raw.read_until(b'Z');
+    let row = rows.iter().find_map(row).expect("a row");
+    String::from_utf8(row).unwrap()
+}
+
+fn application_name(proxy: &Proxy, user: &str, parameters: &[(&str, &str)]) -> String {
+    let (_, mut raw) = by_scram_with(proxy.port(), user, SECRET, parameters);
+    answer(
+        &mut raw,
+        "select application_name from pg_stat_activity where pid = pg_backend_pid()",
+    )
+}
+
+#[test]
+fn the_database_sees_the_caller_behind_the_clients_own_name() {
+    let (sandbox, _turn) = Sandbox::shared();
+    let audit = directory(sandbox).join("audit.jsonl");
+    let proxy = proxy(sandbox, &format!("[audit]\nfile = \"{}\"\n", audit.display()));
+    let output = psql_as(&proxy, "ada", SECRET, "show application_name");
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout),
+        "psql (password:ada)\n",
+        "{}",
+        proxy.log()
+    );
+    // The record is of what the client said.
+    let opened = std::fs::read_to_string(&audit).unwrap();
+    let opened: Value = serde_json::from_str(opened.lines().next().unwrap()).unwrap();
+    assert!(
+        opened.to_string().contains("\"application\":\"psql\""),
+        "{opened}"
+    );
+
+    let long = "x".repeat(9_000);
+    for (user, parameters, expected) in [
+        ("ada", &[][..], "(password:ada)"),
+        ("ada", &[("application_name", "ä b")], "? b (password:ada)"),
+        // However the server is told, it is dbproxy that has the last word.
+        (
+            "ada",
+            &[("application_name", "one"), ("Application_Name", "two")],
+            "two (password:ada)",
+        ),
+        (
+            "ada",
+            &[("options", "-c application_name=three -c work_mem=5MB")],
+            "three (password:ada)",
+        ),
+        (
+            "ada",
+            &[("application_name", &long)],
+            &format!("{} (password:ada)", &long[..48]),
+        ),
+    ] {
+        assert_eq!(application_name(&proxy, user, parameters), expected);
+    }
+    let name = application_name(&proxy, LONG, &[("application_name", &long)]);
+    let (own, caller) = name.split_once(" (").unwrap();
+    assert!(name.len() <= 63 && name.is_ascii(), "{name}");
+    assert!(own == &long[..own.len()] && own.len() >= 16, "{name}");
+    assert!(caller.ends_with("epartment.of.long.names.example.com)"), "{name}");
+}
+
+/// The server would close the connection without a word.
+#[test]
+fn a_startup_packet_without_room_for_the_caller_is_refused() {
+    let (sandbox, _turn) = Sandbox::shared();
+    let proxy = proxy(sandbox, "");
+    let long = format!("-c search_path={}", "x".repeat(9_935));
+    let (messages, _) = by_scram_with(proxy.port(), "ada", SECRET, &[("options", &long)]);
+    let [state, message, _] = refusal(&messages);
+    assert_eq!(state, "08P01");
+    assert!(message.contains("with the caller in it"), "{message}");
+}
+
+#[test]
+fn a_target_may_leave_the_application_name_alone() {
+    let (sandbox, _turn) = Sandbox::shared();
+    let proxy = proxy(sandbox, "[defaults]\ncaller_in_application_name = false\n");
+    let output = psql_as(&proxy, "ada", SECRET, "show application_name");
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout),
+        "psql\n",
+        "{}",
+        proxy.log()
+    );
+}
+
+/// Session names, source identity and tags are the caller's own, and so is the credential that carries them,
+/// also where a template makes them longer than AWS takes.
+#[test]
+fn aws_sees_the_caller_of_each_login() {
+    let sandbox = Sandbox::alone();
+    let role = format!(
+        "[targets.orders.credential.assume_role]\nrole_arn = \"{}\"\nsource_identity = \"{{caller}}\"\n\
+         session_name = \"{}-{{caller}}\"\ntags = {{ caller = \"{{caller}}\", as = \"{{db_user}}\" }}\n",
+        sandbox.text("/aws/role_connect"),
+        "prefix".repeat(10)
+    );
+    let mut config = configuration(
+        &sandbox,
+        &["scram"],
+        ANYBODY,
+        ("", &table(&sandbox, &[("ada", SECRET), ("bob", SECRET)])),
+    );
+    config += &role;
+    let proxy = Proxy::start(&sandbox, &config.replace(USERS, "db_users = [\"app_ro\"]"));
+    let mut seen = Vec::new();
+    for user in ["ada", "bob", "ada", "bob"] {
+        let outcome = by_scram(proxy.port(), user, SECRET);
+        assert_eq!(outcome.last().unwrap().tag, b'Z', "{outcome:?}\n{}", proxy.log());
+        let entry = sandbox.auth_log().last().unwrap().clone();
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let identity = text(&entry["source_identity"]);
+        assert!(identity.starts_with(&format!("password-{user}-")), "{entry}");
+        assert_eq!(entry["session_tags"]["caller"], entry["source_identity"]);
+        assert_eq!(entry["session_tags"]["as"], "app_ro");
+        let (_, session) = text(&entry["principal"])
+            .rsplit_once('/')
+            .map(|(a, b)| (a.to_owned(), b.to_owned()))
+            .unwrap();
+        assert!(session.len() <= 64, "{session}");
+        seen.push((identity, session));
+    }
+    assert_eq!(seen[..2], seen[2..]);
+    assert_ne!(seen[0].0, seen[1].0);
+    assert_ne!(seen[0].1, seen[1].1, "two callers under one session name");
+    assert_eq!(sandbox.requests("sts.AssumeRole"), 2, "each has one of its own");
+}
