@@ -118,6 +118,16 @@ fn the_broker_alone_tells_the_database_who_the_caller_is() {
     let arn = sandbox.text(&format!("/aws/{CALLER}/arn"));
     let name = laptop.query("app_ro", "show application_name");
     assert_eq!(name, format!("psql ({arn})"));
+    // Defaults are of databases.
+    let config = format!(
+        "[defaults]\ncaller_setting = true\n[targets.via]\nlisten = \"127.0.0.1:0\"\nendpoint = \"localhost:{}\"\n\
+         ca_file = \"{}\"\ncredential = {{ kind = \"broker\", audience = \"{AUDIENCE}\" }}\n",
+        broker.port(),
+        sandbox.text("/ca/proxy_ca")
+    );
+    let laptop = Proxy::start_as(sandbox, CALLER, &config, &[]);
+    let unknown = laptop.query("app_ro", "select current_setting('dbproxy.caller', true) is null");
+    assert_eq!(unknown, "t");
     let mut raw = Raw::connect(laptop.port());
     let own = [("user", "app_ro"), ("database", "app"), ("dbproxy.caller", "x")];
     raw.send(&startup(3 << 16, &own));

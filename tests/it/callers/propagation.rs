@@ -4,8 +4,15 @@ use super::client::{by_scram, by_scram_with};
 use super::scram::{SECRET, table};
 use super::{USERS, configuration, directory, psql_as, refusal};
 use crate::support::raw::Message;
-use crate::support::{Proxy, Raw, Sandbox};
+use crate::support::tls::client_tls;
+use crate::support::{Proxy, Raw, Sandbox, psql};
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
+    KeyPair,
+};
 use serde_json::Value;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 
 const ANYBODY: &str = "@id(\"all\")\npermit (principal, action, resource);\n";
 /// Longer than an `application_name`, and what is no ASCII in it.
@@ -106,6 +113,62 @@ fn a_target_may_leave_the_application_name_alone() {
         String::from_utf8_lossy(&output.stdout),
         "psql\n",
         "{}",
+        proxy.log()
+    );
+}
+
+/// A certificate of jane, with its key and authority: three files.
+fn certificate(sandbox: &Sandbox) -> [PathBuf; 3] {
+    let authority_key = KeyPair::generate().unwrap();
+    let mut authority = CertificateParams::new(Vec::new()).unwrap();
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let root = authority.self_signed(&authority_key).unwrap();
+    let mut jane = CertificateParams::new(Vec::new()).unwrap();
+    jane.distinguished_name = DistinguishedName::new();
+    jane.distinguished_name.push(DnType::CommonName, "jane");
+    jane.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    let key = KeyPair::generate().unwrap();
+    let leaf = jane
+        .signed_by(&key, &Issuer::new(authority, authority_key))
+        .unwrap();
+    let (directory, own) = (directory(sandbox), std::fs::Permissions::from_mode(0o600));
+    [
+        ("leaf", leaf.pem()),
+        ("key", key.serialize_pem()),
+        ("root", root.pem()),
+    ]
+    .map(|(name, text)| {
+        let file = directory.join(name);
+        std::fs::write(&file, text).unwrap();
+        std::fs::set_permissions(&file, own.clone()).unwrap();
+        file
+    })
+}
+
+/// Where the client logs in with its own password, too: proven by a certificate, as the server does not know.
+#[test]
+fn a_login_that_is_passed_through_carries_the_caller() {
+    let (sandbox, _turn) = Sandbox::shared();
+    let [leaf, key, root] = certificate(sandbox).map(|file| file.display().to_string());
+    let tables = client_tls(sandbox, &format!("client_ca_file = \"{root}\""));
+    let config = configuration(sandbox, &["mtls"], ANYBODY, ("", &tables)).replace(
+        USERS,
+        "caller_setting = true\n[targets.orders.users.app_password]\ncredential = { kind = \"passthrough\" }",
+    );
+    let proxy = Proxy::start(sandbox, &config);
+    let connection = format!(
+        "host=127.0.0.1 port={} user=app_password dbname=app sslmode=require sslcert={leaf} sslkey={key} \
+         channel_binding=disable application_name=report",
+        proxy.port()
+    );
+    let password = sandbox.text("/passwords/app_password");
+    let sql = "select current_setting('application_name') || ' ' || current_setting('dbproxy.caller')";
+    let output = psql(&connection, &[("PGPASSWORD", &password)], sql);
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout),
+        "report (cert:cn:jane) cert:cn:jane\n",
+        "{}\n{}",
+        String::from_utf8_lossy(&output.stderr),
         proxy.log()
     );
 }
