@@ -81,10 +81,7 @@ pub fn read(
         true => server::trust_of_broker(ca_file),
         false => trust_of(&section, ca_file, endpoint, described),
     };
-    let propagation = propagation::read(&mut section);
-    if is_broker {
-        propagation::judge_broker(&section, propagation);
-    }
+    let propagation = propagation::read_of(&mut section, is_broker);
     section.finish();
     let account_id = account_id.or_else(|| credential.as_ref().and_then(credential::account_of));
     let names = names?;

@@ -135,7 +135,7 @@ impl Caller {
         let caller = shortened_to_end(&self.principal.to_string(), room_of_caller, is_kept);
         let room_of_own = room.saturating_sub(caller.len());
         let own: String = own.chars().take(room_of_own).collect();
-        match own.as_str() {
+        match own.trim_end() {
             "" => format!("({caller})"),
             own => format!("{own} ({caller})"),
         }
@@ -249,6 +249,11 @@ mod tests {
                 "PostgreSQL JDBC Driver",
                 "dbproxy-app",
                 "PostgreSQL JDBC Dr (arn:aws:iam::111122223333:role/dbproxy-app)",
+            ),
+            (
+                "PostgreSQL JDBC Driver",
+                "orders-nightly-report",
+                "PostgreSQL JDBC (fbcb9698-22223333:role/orders-nightly-report)",
             ),
             (
                 "ä\u{7}\u{fffd}b",

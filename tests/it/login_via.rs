@@ -244,8 +244,7 @@ fn control_c_reaches_the_database_through_both() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let running =
-        "select count(*) from pg_stat_activity where application_name = 'via-ctrl-c' and state = 'active'";
+    let running = "select count(*) from pg_stat_activity where application_name like 'via-ctrl-c (%' and state = 'active'";
     while laptop.query("sandbox_admin", running) != "1" {}
     let pid = child.id().to_string();
     assert!(

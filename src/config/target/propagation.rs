@@ -13,12 +13,14 @@ pub fn read(section: &mut Section<'_>) -> Propagation {
     }
 }
 
-/// Whoever wants it there is mistaken about who logs in at the database.
-pub fn judge_broker(section: &Section<'_>, propagation: Propagation) {
-    if propagation.setting && !section.inherits("caller_setting") {
+/// Of a target. A broker finds out itself who the caller is; `[defaults]` may say it all the same.
+pub fn read_of(section: &mut Section<'_>, is_broker: bool) -> Propagation {
+    let propagation = read(section);
+    if is_broker && propagation.setting && !section.inherits("caller_setting") {
         section.problem(
             "caller_setting",
             "is for databases: a broker tells its database itself who the caller is",
         );
     }
+    propagation
 }

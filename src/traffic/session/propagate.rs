@@ -2,7 +2,7 @@
 //! target asks for it, in the setting `dbproxy.caller`, which row-level security can read. A broker behind
 //! this dbproxy is told nothing: it finds out by itself who the caller is.
 
-use crate::access::policy::Permit;
+use crate::access::policy::{Action, Permit};
 use crate::domain::caller::{Caller, Principal};
 use crate::domain::reason::CloseReason;
 use crate::domain::target::{Propagation, Target};
@@ -39,7 +39,10 @@ fn begins_as_own(name: &[u8]) -> bool {
 pub fn propagate(startup: &mut StartupMessage, permit: &Permit) -> Result<(), Refusal> {
     let target = permit.target();
     if is_database(target) {
-        write(startup, permit.caller(), target.propagation);
+        let mut propagation = target.propagation;
+        // `synchronous_standby_names` goes by it.
+        propagation.application_name &= permit.question().action == Action::Connect;
+        write(startup, permit.caller(), propagation);
     }
     // The server would close the connection without a word.
     match startup.length() > OPENING_BYTES_MAX {

@@ -85,6 +85,9 @@ fn the_database_sees_the_caller_behind_the_clients_own_name() {
     ] {
         assert_eq!(application_name(&proxy, user, parameters), expected);
     }
+    // It is what a standby is known by.
+    let standby = [("application_name", "standby"), ("replication", "database")];
+    assert_eq!(application_name(&proxy, "ada", &standby), "standby");
     let name = application_name(&proxy, LONG, &[("application_name", &long)]);
     let (own, caller) = name.split_once(" (").unwrap();
     assert!(name.len() <= 63 && name.is_ascii(), "{name}");
