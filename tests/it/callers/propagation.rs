@@ -19,10 +19,15 @@ const ANYBODY: &str = "@id(\"all\")\npermit (principal, action, resource);\n";
 const LONG: &str = "jürgen-of-the-long-name@department.of.long.names.example.com";
 
 fn proxy(sandbox: &Sandbox, tables: &str) -> Proxy {
-    let users = [("ada", SECRET), ("bob", SECRET), (LONG, SECRET)];
+    let users = ["ada", "bob", LONG, "sandbox_admin"].map(|user| (user, SECRET));
     let tables = table(sandbox, &users) + tables;
-    let config = configuration(sandbox, &["scram"], ANYBODY, ("", &tables));
-    Proxy::start(sandbox, &config.replace(USERS, "db_users = [\"app_ro\"]"))
+    let cedar = "@id(\"reads\")\npermit (principal, action, resource == DbUser::\"orders/app_ro\");\n\
+                 @id(\"all\")\npermit (principal == PasswordUser::\"sandbox_admin\", action, resource);\n";
+    let config = configuration(sandbox, &["scram"], cedar, ("", &tables));
+    Proxy::start(
+        sandbox,
+        &config.replace(USERS, "db_users = [\"app_ro\", \"sandbox_admin\"]"),
+    )
 }
 
 /// What the session of this caller says to one query.
@@ -87,7 +92,7 @@ fn the_database_sees_the_caller_behind_the_clients_own_name() {
     }
     // It is what a standby is known by.
     let standby = [("application_name", "standby"), ("replication", "database")];
-    assert_eq!(application_name(&proxy, "ada", &standby), "standby");
+    assert_eq!(application_name(&proxy, "sandbox_admin", &standby), "standby");
     let name = application_name(&proxy, LONG, &[("application_name", &long)]);
     let (own, caller) = name.split_once(" (").unwrap();
     assert!(name.len() <= 63 && name.is_ascii(), "{name}");
