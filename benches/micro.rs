@@ -232,6 +232,7 @@ fn orders() -> Arc<Target> {
         default_db_user: None,
         credential: CredentialKind::Passthrough,
         user_credentials: Default::default(),
+        propagation: Default::default(),
     })
 }
 

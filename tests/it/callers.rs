@@ -12,6 +12,8 @@ mod mtls;
 mod oauth_libpq;
 mod oidc;
 mod outside;
+mod propagation;
+mod row_security;
 mod scram;
 mod several;
 

@@ -4,6 +4,7 @@
 use super::Shared;
 use super::callers::Seat;
 use super::identify::Identified;
+use super::propagate::{propagate, refuse_own_settings};
 use super::refuse::Refused;
 use super::startup::Started;
 use crate::access::identity::Peer;
@@ -35,15 +36,12 @@ pub async fn authorize(shared: &Shared, identified: Identified) -> Result<Permit
     } = identified;
     let question = match question(shared, &started, caller) {
         Ok(question) => question,
-        Err(refusal) => {
-            return Err(Refused::told(
-                started.client.into_stream(),
-                started.record,
-                refusal,
-            ));
-        }
+        Err(refusal) => return Err(turned_away(started, refusal)),
     };
     started.record.asked_with(context(&question));
+    if let Err(refusal) = refuse_own_settings(&started.startup, &question.target) {
+        return Err(turned_away(started, refusal));
+    }
     let decision = choose(&shared.policy, question).await;
     shared.metrics.decided(decision.is_ok());
     match decision {
@@ -58,23 +56,26 @@ pub async fn authorize(shared: &Shared, identified: Identified) -> Result<Permit
                 permit.policies(),
                 credential.as_str(),
             );
-            Ok(Permitted {
-                started,
-                permit,
-                seat,
-            })
+            match propagate(&mut started.startup, &permit) {
+                Ok(()) => Ok(Permitted {
+                    started,
+                    permit,
+                    seat,
+                }),
+                Err(refusal) => Err(turned_away(started, refusal)),
+            }
         }
         Err(denial) => {
             if let Some(because) = denial.because() {
                 started.record.denied_because(because);
             }
-            Err(Refused::told(
-                started.client.into_stream(),
-                started.record,
-                denial.refusal(),
-            ))
+            Err(turned_away(started, denial.refusal()))
         }
     }
+}
+
+fn turned_away(started: Started, refusal: Refusal) -> Refused {
+    Refused::told(started.client.into_stream(), started.record, refusal)
 }
 
 /// For the record: what policy can judge by, beside who and what.

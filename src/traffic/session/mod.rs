@@ -13,6 +13,7 @@ pub mod cancel;
 pub mod connect;
 pub mod credential;
 pub mod identify;
+pub mod propagate;
 pub mod refuse;
 pub mod registry;
 pub mod serve;

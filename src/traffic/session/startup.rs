@@ -21,7 +21,6 @@ use crate::error::{Refusal, SqlState};
 use crate::platform::task::Shutdown;
 use crate::platform::tls::stream::ClientStream;
 use crate::platform::wire::frame::FrameReader;
-use crate::platform::wire::options::settings;
 use crate::platform::wire::startup::{Opening, StartupMessage};
 use fault::silently;
 use opener::Opener;
@@ -35,6 +34,9 @@ const DRAIN_PATIENCE: Duration = Duration::from_secs(2);
 
 /// How long a source that has too many connections already may take for its opening.
 const CROWD_PATIENCE: Duration = Duration::from_secs(5);
+
+/// The settings that have a session begin as another than its db user.
+const ROLE: [&str; 2] = ["role", "session_authorization"];
 
 /// What an opening leads to.
 pub enum Opened {
@@ -97,7 +99,7 @@ pub async fn open(shared: &Shared, accepted: Accepted, deadline: Instant) -> Res
             let mut record = Record::open(shared.audit.clone(), &origin, stream.is_tls());
             let user = startup.parameter("user").unwrap_or_default();
             record.asked_for(user, startup.parameter("database").unwrap_or(user));
-            record.begins_as(role_of(&startup).as_deref());
+            record.begins_as(startup.setting(&ROLE).as_deref());
             record.server_name(stream.server_name().or(arrival.server_name.as_deref()));
             match admit(shutdown, &door, &stream, place, entry) {
                 Ok(place) => Ok(Opened::Session(Box::new(Started {
@@ -120,26 +122,6 @@ pub async fn open(shared: &Shared, accepted: Accepted, deadline: Instant) -> Res
         // negotiate() returns neither of the two.
         Opening::Ssl | Opening::Gss => Err(silently(CloseReason::ProtocolViolation, &origin)),
     }
-}
-
-/// `role` or `session_authorization`, by `options` or by a parameter of its own, which the server reads
-/// last.
-fn role_of(startup: &StartupMessage) -> Option<Vec<u8>> {
-    let is_role = |name: &[u8]| {
-        [&b"role"[..], b"session_authorization"]
-            .iter()
-            .any(|known| known.eq_ignore_ascii_case(name))
-    };
-    // Of several `options` the server takes the last.
-    let options = startup
-        .parameters()
-        .filter(|(name, _)| *name == b"options")
-        .last();
-    let options = settings(options.map(|(_, value)| value).unwrap_or_default());
-    let mut by_options = options.into_iter().filter(|setting| is_role(&setting.name));
-    let by_parameter = startup.parameters().filter(|(name, _)| is_role(name));
-    let last = by_parameter.last().map(|(_, value)| value.to_vec());
-    last.or_else(|| by_options.next_back().map(|setting| setting.value))
 }
 
 /// The limits and rules that hold before it matters who the caller is.
@@ -227,7 +209,8 @@ mod tests {
     #[test]
     fn the_role_that_a_session_begins_with_is_seen() {
         let role = |parameters: &[(&str, &str)]| {
-            role_of(&StartupMessage::new(parameters.iter().copied()))
+            StartupMessage::new(parameters.iter().copied())
+                .setting(&ROLE)
                 .map(|role| String::from_utf8(role).unwrap())
         };
         assert_eq!(role(&[("user", "app")]), None);

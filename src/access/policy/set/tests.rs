@@ -46,6 +46,7 @@ fn target() -> Arc<Target> {
         default_db_user: None,
         credential: CredentialKind::Passthrough,
         user_credentials: Default::default(),
+        propagation: Default::default(),
     })
 }
 
