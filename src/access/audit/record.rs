@@ -226,7 +226,7 @@ impl Record {
         );
         let denied = matches!(
             refusal.reason,
-            CloseReason::PolicyDenied | CloseReason::NotIdentified
+            CloseReason::PolicyDenied | CloseReason::PolicyChanged | CloseReason::NotIdentified
         );
         let mut facts = self.facts(if denied { "deny" } else { "none" });
         facts.insert("reason".to_owned(), refusal.reason.as_str().into());
