@@ -54,7 +54,8 @@ pub struct NotPermitted {
 }
 
 fn with_role(role: Option<&DbRole>) -> String {
-    role.map(|role| format!(", with role \"{role}\"")).unwrap_or_default()
+    role.map(|role| format!(", with role \"{role}\""))
+        .unwrap_or_default()
 }
 
 impl NotPermitted {

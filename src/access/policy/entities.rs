@@ -231,7 +231,12 @@ pub fn request(
 
 pub fn context_of(question: &Question) -> Result<Context, QuestionError> {
     let role = question.role.as_ref().map(DbRole::as_str);
-    context(&question.caller, question.database.as_str(), role, &question.around)
+    context(
+        &question.caller,
+        question.database.as_str(),
+        role,
+        &question.around,
+    )
 }
 
 /// What an operator does is done on no database.
