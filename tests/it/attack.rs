@@ -2,6 +2,7 @@
 //! in another way or for longer. What is refused has reached no server; what is served, is served as whom policy named.
 
 mod cancel;
+mod certificates;
 mod database;
 mod names;
 mod principals;

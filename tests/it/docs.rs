@@ -150,10 +150,12 @@ fn the_tests_that_the_protocol_names_exist() {
         .split('`')
         .skip(1)
         .step_by(2)
-        .filter_map(|code| code.split_once("::"));
+        .filter_map(|code| code.rsplit_once("::"));
     let mut count = 0;
     for (module, test) in named {
-        let path = root().join("tests/it").join(format!("{module}.rs"));
+        let path = root()
+            .join("tests/it")
+            .join(format!("{}.rs", module.replace("::", "/")));
         let source = std::fs::read_to_string(&path).unwrap_or_else(|_| panic!("{module}::{test}"));
         assert!(source.contains(&format!("fn {test}()")), "{module}::{test}");
         count += 1;

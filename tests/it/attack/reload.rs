@@ -81,6 +81,15 @@ impl Phase {
     }
 }
 
+/// However the test ends, the crowd is not to come forever.
+struct Ends<'a>(&'a Phase);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.begin(Known::Over);
+    }
+}
+
 /// Comes again and again until it is over, and holds some of its sessions. How often it was in, how often shut out while
 /// it was known that it must be.
 fn hammer(port: u16, token: &str, denial: &str, phase: &Phase) -> (usize, usize) {
@@ -147,19 +156,19 @@ fn nobody_slips_in_or_stays_while_policies_change() {
     let (port, phase) = (proxy.port(), Phase(AtomicUsize::new(Known::Permitted as usize)));
     std::thread::scope(|scope| {
         let crowd = [(); 4].map(|()| scope.spawn(|| hammer(port, &token, &denial, &phase)));
-        let counted = |count: &str| proxy.metric(count);
-        for (set, known) in [(&forbidden, Known::Forbidden), (&permitted, Known::Permitted)]
-            .into_iter()
-            .cycle()
-            .take(21)
-        {
-            let decisions = "dbproxy_policy_decisions_total{decision=\"deny\"}";
+        let _over = Ends(&phase);
+        let come = || {
+            let denied = proxy.metric("dbproxy_policy_decisions_total{decision=\"deny\"}");
+            denied + proxy.metric("dbproxy_login_seconds_count")
+        };
+        let sets = [(&forbidden, Known::Forbidden), (&permitted, Known::Permitted)];
+        for (set, known) in sets.into_iter().cycle().take(21) {
             phase.begin(Known::Changing);
             assert!(reload(proxy, &dir, set));
             phase.begin(known);
-            // Until some have come in this phase.
-            let before = counted(decisions) + counted("dbproxy_login_seconds_count");
-            while counted(decisions) + counted("dbproxy_login_seconds_count") < before + 8.0 {}
+            // Until some have come in this phase; one that has ended has seen what must not be.
+            let before = come();
+            while come() < before + 8.0 && !crowd.iter().any(|one| one.is_finished()) {}
         }
         // It ended forbidden, and they still come.
         proxy.wait_for_metric("dbproxy_sessions_open", 0.0);
