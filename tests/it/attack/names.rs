@@ -248,7 +248,7 @@ fn a_target_cannot_be_named_so_that_its_db_users_are_anothers() {
     let config = sandbox.target("\"orders/eu\"", "db_users = [\"app_ro\"]");
     let path = crate::support::proxy::config_file(sandbox, &config);
     let output = crate::support::proxy::dbproxy(&[])
-        .arg("--config")
+        .args(["ls", "--config"])
         .arg(&path)
         .output()
         .unwrap();

@@ -134,7 +134,7 @@ fn an_issuer_whose_callers_could_be_anothers_is_not_accepted() {
     let config = format!("{table}{}", sandbox.target("orders", ANY_USER));
     let path = crate::support::proxy::config_file(sandbox, &config);
     let output = crate::support::proxy::dbproxy(&[])
-        .arg("--config")
+        .args(["ls", "--config"])
         .arg(&path)
         .output()
         .unwrap();

@@ -168,7 +168,8 @@ fn nobody_slips_in_or_stays_while_policies_change() {
             phase.begin(known);
             // Until some have come in this phase; one that has ended has seen what must not be.
             let before = come();
-            while come() < before + 8.0 && !crowd.iter().any(|one| one.is_finished()) {}
+            let is_over = || crowd.iter().any(std::thread::ScopedJoinHandle::is_finished);
+            while come() < before + 8.0 && !is_over() {}
         }
         // It ended forbidden, and they still come.
         proxy.wait_for_metric("dbproxy_sessions_open", 0.0);
