@@ -4,7 +4,7 @@
 mod aws_iam;
 mod bearer;
 mod by_driver;
-mod client;
+pub mod client;
 mod guesses;
 mod issuers;
 mod limits;
@@ -14,7 +14,7 @@ mod oidc;
 mod outside;
 mod propagation;
 mod row_security;
-mod scram;
+pub mod scram;
 mod several;
 
 use crate::support::raw::Message;
@@ -26,10 +26,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 /// What everybody reads who has proven nothing, whatever was wrong.
 const NOT_PROVEN: &str = "who you are was not proven";
 
-const USERS: &str = "db_users = [\"app_ro\", \"app_rw\"]\ndb_roles = { reader = [\"app_ro\"] }";
+pub const USERS: &str = "db_users = [\"app_ro\", \"app_rw\"]\ndb_roles = { reader = [\"app_ro\"] }";
 
 /// A directory of the test's own, such as for policies.
-fn directory(sandbox: &Sandbox) -> PathBuf {
+pub fn directory(sandbox: &Sandbox) -> PathBuf {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     let directory = sandbox.dir.join(format!("callers-{number}"));
@@ -47,7 +47,7 @@ fn policy(sandbox: &Sandbox, cedar: &str) -> String {
 }
 
 /// Whoever is (in) this may be the db user.
-fn permit(principal: &str, db_user: &str) -> String {
+pub fn permit(principal: &str, db_user: &str) -> String {
     let id = db_user.replace('_', "-");
     format!(
         "@id(\"as-{id}\")\npermit (principal {principal}, action == Action::\"connect\", \
@@ -56,7 +56,7 @@ fn permit(principal: &str, db_user: &str) -> String {
 }
 
 /// A loopback listener that takes these authenticators: `head` stands at the top of the file, `tables` behind.
-fn configuration(
+pub fn configuration(
     sandbox: &Sandbox,
     authenticators: &[&str],
     cedar: &str,
@@ -71,7 +71,7 @@ fn configuration(
 
 /// SQLSTATE, message and hint of the last message, which is a refusal.
 #[track_caller]
-fn refusal(messages: &[Message]) -> [String; 3] {
+pub fn refusal(messages: &[Message]) -> [String; 3] {
     let error = messages.last().expect("an answer");
     assert_eq!(error.tag, b'E', "{messages:?}");
     [error.field(b'C'), error.field(b'M'), error.field(b'H')]
@@ -87,7 +87,7 @@ fn assert_not_proven(proxy: &Proxy, messages: &[Message], because: &str) {
 }
 
 /// The line of the log about a refusal.
-fn line_of(proxy: &Proxy, error: &Message) -> String {
+pub fn line_of(proxy: &Proxy, error: &Message) -> String {
     let detail = error.field(b'D');
     line_of_session(proxy, detail.strip_prefix("dbproxy session ").expect("a session"))
 }

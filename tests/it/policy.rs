@@ -307,6 +307,47 @@ fn a_client_that_names_no_db_user_is_told_whom_it_gets() {
     );
 }
 
+/// The role that a session begins with is part of the question, in a case as in `explain`.
+#[test]
+fn a_role_is_asked_about_as_the_server_reads_it() {
+    let forbid = "@id(\"no-owner\") forbid (principal, action, resource)\n\
+                  when { context has role && context.role == \"owner\" };\n";
+    let own = Own::new(&format!("{LOCAL}{forbid}"));
+    let asked = "explain --principal LocalUser::\"local\" --target orders --db-user app_ro -o json --role";
+    for (role, decision, shown) in [
+        ("owner", "deny", serde_json::json!("owner")),
+        ("Owner", "permit", serde_json::json!("Owner")),
+        ("none", "permit", serde_json::json!(null)),
+        ("", "permit", serde_json::json!(null)),
+    ] {
+        own.write(
+            "tests.toml",
+            &one_case(&format!("role = \"{role}\"\ndecision = \"{decision}\"")),
+        );
+        let output = own.run(&["test"]);
+        assert!(output.status.success(), "{role}: {}", text(&output.stdout));
+        let arguments: Vec<&str> = asked.split(' ').chain([role]).collect();
+        let answer = json(&own.run(&arguments));
+        assert_eq!(answer["decision"], decision, "{role}");
+        assert_eq!(answer["asked"]["role"], shown);
+    }
+    let too_long = "x".repeat(64);
+    own.write(
+        "tests.toml",
+        &one_case(&format!("role = \"{too_long}\"\ndecision = \"permit\"")),
+    );
+    let output = own.run(&["test"]);
+    let told = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(
+        told.contains("tests.toml:9:8: error: name is 64 bytes long"),
+        "{told}"
+    );
+    let arguments: Vec<&str> = asked.split(' ').chain([too_long.as_str()]).collect();
+    let told = text(&own.run(&arguments).stderr);
+    assert!(told.contains("--role: name is 64 bytes long"), "{told}");
+}
+
 #[test]
 fn a_question_that_cannot_be_put_ends_with_1() {
     for (arguments, what) in [

@@ -231,7 +231,7 @@ impl Record {
         );
         let denied = matches!(
             refusal.reason,
-            CloseReason::PolicyDenied | CloseReason::NotIdentified
+            CloseReason::PolicyDenied | CloseReason::PolicyChanged | CloseReason::NotIdentified
         );
         let facts = object(Refused {
             facts: self.facts(if denied { "deny" } else { "none" }),

@@ -20,7 +20,7 @@ pub mod set;
 pub use denial::{Denial, NotPermitted};
 pub use operate::{Operation, OperatorDenial};
 pub use problem::{Problem, Problems, Severity};
-pub use question::{Action, Circumstances, Question};
+pub use question::{Action, Circumstances, Question, role};
 pub use set::{Set, Verdict};
 
 use crate::domain::caller::{Caller, Principal};

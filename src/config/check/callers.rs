@@ -170,6 +170,12 @@ fn read_oidc(root: &mut Section<'_>) -> Vec<(oidc::Settings, IssuerSettings)> {
     let mut issuers: Vec<(oidc::Settings, IssuerSettings)> = Vec::new();
     for (_, mut section) in root.sections("oidc") {
         let issuer = section.required("issuer", "is missing: what `iss` of its tokens says");
+        if issuer.as_ref().is_some_and(|issuer| issuer.contains('#')) {
+            section.problem(
+                "issuer",
+                "holds a `#`, which parts issuer and subject in policies: callers could be mistaken for others",
+            );
+        }
         let audience = section.required("audience", "is missing: what `aud` of its tokens must hold");
         let aws = section.boolean("aws").unwrap_or(false);
         let once = section.boolean("once").unwrap_or(false);

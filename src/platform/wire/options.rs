@@ -60,7 +60,7 @@ fn switches(letters: &[u8], words: &mut impl Iterator<Item = Vec<u8>>) -> Option
 }
 
 /// Switches of a backend that take a value (the server's `getopt` string).
-const WITH_VALUE: &[u8] = b"-BCDdfhkoprStvW";
+const WITH_VALUE: &[u8] = b"-BCDNdfhkoprStvW";
 
 /// White space separates words, a backslash takes the next byte as it is.
 fn split(options: &[u8]) -> Vec<Vec<u8>> {
@@ -121,6 +121,7 @@ mod tests {
             ("-d 5 -c a.b=1", &[("a.b", "1")]),
             ("-c a.b=", &[("a.b", "")]),
             ("-ec a.b=1", &[("a.b", "1")]),
+            ("-N 5 -c a.b=1", &[("a.b", "1")]),
             ("-eca.b=1 -F -c c.d=2", &[("a.b", "1"), ("c.d", "2")]),
         ] {
             assert_eq!(read(options), pairs(expected), "{options:?}");
@@ -140,6 +141,7 @@ mod tests {
             "-",
             "-- --a=b",
             "-d -c a=b",
+            "-N -- -- --a=b",
         ] {
             assert_eq!(read(options), pairs(&[]), "{options:?}");
         }

@@ -8,7 +8,7 @@ use super::propagate::{propagate, refuse_own_settings};
 use super::refuse::Refused;
 use super::startup::Started;
 use crate::access::identity::Peer;
-use crate::access::policy::{Action, Circumstances, Denial, Permit, Policy, Question};
+use crate::access::policy::{Action, Circumstances, Denial, Permit, Policy, Question, role};
 use crate::domain::caller::Caller;
 use crate::domain::name::{DatabaseName, DbUser, NameError};
 use crate::domain::reason::CloseReason;
@@ -105,7 +105,11 @@ async fn choose(policy: &Arc<Policy>, question: Question) -> Result<Permit, Deni
 
 fn question(shared: &Shared, started: &Started, caller: Caller) -> Result<Question, Refusal> {
     let startup = &started.startup;
+    if started.begins.session_authorization.is_some() {
+        return Err(another_session_user());
+    }
     let (db_user, database) = names(started)?;
+    let asked_role = started.begins.role.as_deref().unwrap_or_default();
     let text = |name: &str| {
         let value = startup.parameter(name).unwrap_or_default();
         String::from_utf8_lossy(value).into_owned()
@@ -116,6 +120,7 @@ fn question(shared: &Shared, started: &Started, caller: Caller) -> Result<Questi
         target: started.door.target.clone(),
         db_user,
         database,
+        role: role(asked_role).map_err(|error| bad_name("role", &error))?,
         around: Circumstances {
             source: match started.peer {
                 Peer::Ip(address) => Some(address),
@@ -165,6 +170,17 @@ fn or_default(target: &Target, asked: DatabaseName, user: &[u8]) -> DatabaseName
         Some(default) if named_none => default.clone(),
         _ => asked,
     }
+}
+
+/// Only a superuser may, and whom policy has judged and the record names would not be whom the server takes the
+/// session for.
+fn another_session_user() -> Refusal {
+    Refusal::new(
+        CloseReason::PolicyDenied,
+        SqlState::INSUFFICIENT_PRIVILEGE,
+        "session_authorization may not be set when a session begins",
+    )
+    .hint("Connect as the db user that you want to be, or ask for a `role` of its own.")
 }
 
 fn bad_name(what: &str, error: &NameError) -> Refusal {

@@ -80,6 +80,11 @@ pub async fn serve(shared: &Shared, connected: Box<Connected>) -> CloseReason {
         began: shared.clock.now(),
     });
     Box::pin(ask_again(shared, &listed, &permit)).await;
+    if let Some(refusal) = ended_before_it_began(&listed) {
+        drop(listed);
+        Box::pin(say_goodbye(server, true)).await;
+        return Box::pin(Refused::told(client, record, refusal).tell(Instant::now())).await;
+    }
     let _open = shared.metrics.session_open();
     record.legs(Legs {
         client: client.tls_version(),
@@ -131,6 +136,15 @@ async fn ask_again(shared: &Shared, listed: &Listed<'_>, permit: &Permit) {
     let permitted = aside(move || is_still_permitted(&policy, &asked, now)).await;
     if permitted != Some(true) {
         listed.control.wish(Wish::EndNow(CloseReason::PolicyChanged));
+    }
+}
+
+/// A session that is not to be must not be seen to begin: the client could have sent a query ahead.
+fn ended_before_it_began(listed: &Listed<'_>) -> Option<Refusal> {
+    match listed.control.current() {
+        // A drain lets those who are in finish what they have begun.
+        Wish::Run | Wish::EndWhenIdle(CloseReason::Shutdown) | Wish::EndNow(CloseReason::Shutdown) => None,
+        Wish::EndWhenIdle(reason) | Wish::EndNow(reason) => Some(permit_ended(reason)),
     }
 }
 

@@ -4,9 +4,11 @@
 //! (the class of CVE-2021-23214): what is there before an SSLRequest was answered is refused, and what
 //! comes later becomes the start of a TLS handshake, and fails as such.
 
+mod begins;
 mod fault;
 mod opener;
 
+pub use begins::Begins;
 pub use fault::Fault;
 
 use super::arrive::arrive;
@@ -35,9 +37,6 @@ const DRAIN_PATIENCE: Duration = Duration::from_secs(2);
 /// How long a source that has too many connections already may take for its opening.
 const CROWD_PATIENCE: Duration = Duration::from_secs(5);
 
-/// The settings that have a session begin as another than its db user.
-const ROLE: [&str; 2] = ["role", "session_authorization"];
-
 /// What an opening leads to.
 pub enum Opened {
     Session(Box<Started>),
@@ -49,6 +48,7 @@ pub enum Opened {
 pub struct Started {
     pub client: FrameReader<ClientStream>,
     pub startup: StartupMessage,
+    pub begins: Begins,
     pub peer: Peer,
     pub door: Arc<Door>,
     pub record: Record,
@@ -99,12 +99,14 @@ pub async fn open(shared: &Shared, accepted: Accepted, deadline: Instant) -> Res
             let mut record = Record::open(shared.audit.clone(), &origin, stream.is_tls());
             let user = startup.parameter("user").unwrap_or_default();
             record.asked_for(user, startup.parameter("database").unwrap_or(user));
-            record.begins_as(startup.setting(&ROLE).as_deref());
+            let begins = Begins::of(&startup);
+            record.begins_as(begins.instead());
             record.server_name(stream.server_name().or(arrival.server_name.as_deref()));
             match admit(shutdown, &door, &stream, place, entry) {
                 Ok(place) => Ok(Opened::Session(Box::new(Started {
                     client: FrameReader::new(stream),
                     startup,
+                    begins,
                     peer: arrival.peer,
                     door,
                     record,
@@ -200,26 +202,4 @@ fn tls_required() -> Refusal {
         "this listener accepts TLS connections only",
     )
     .hint("Connect with sslmode=require or stronger.")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_role_that_a_session_begins_with_is_seen() {
-        let role = |parameters: &[(&str, &str)]| {
-            StartupMessage::new(parameters.iter().copied())
-                .setting(&ROLE)
-                .map(|role| String::from_utf8(role).unwrap())
-        };
-        assert_eq!(role(&[("user", "app")]), None);
-        let options = ("options", "-c role=one -c Session-Authorization=two");
-        assert_eq!(role(&[options]).as_deref(), Some("two"));
-        assert_eq!(
-            role(&[options, ("options", "-c role=last")]).as_deref(),
-            Some("last")
-        );
-        assert_eq!(role(&[("ROLE", "three"), options]).as_deref(), Some("three"));
-    }
 }

@@ -72,6 +72,7 @@ fn question(caller: Caller, db_user: &str) -> Question {
         target: target(),
         db_user: DbUser::new(db_user).unwrap(),
         database: DatabaseName::new("app").unwrap(),
+        role: None,
         around: Circumstances {
             source: Some("10.1.2.3".parse().unwrap()),
             tls: true,

@@ -159,6 +159,7 @@ impl Answer {
             target,
             db_user,
             database,
+            role,
             around,
         } = &self.question;
         let (kind, id) = principal_id(&caller.principal);
@@ -178,6 +179,7 @@ impl Answer {
             ),
             ("db_roles", json!(roles)),
             ("database", json!(database.as_str())),
+            ("role", json!(role.as_ref().map(DbRole::as_str))),
             ("source", json!(around.source)),
             ("tls", json!(around.tls)),
             ("now", json!(rfc3339(around.now))),
