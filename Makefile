@@ -24,7 +24,7 @@ lint: setup ## formatting, clippy, shell scripts
 	$(CARGO) fmt --check --manifest-path fuzz/Cargo.toml
 	$(CARGO) fmt --check --manifest-path tests/pgwire-hazards/Cargo.toml
 	$(CARGO) clippy --locked --all-targets -- -D warnings
-	shellcheck scripts/setup scripts/demo scripts/check-dependencies scripts/check-roots scripts/fuzz .ci/run
+	shellcheck scripts/setup scripts/demo scripts/demo-broker scripts/check-dependencies scripts/check-roots scripts/fuzz .ci/run
 
 deny: setup ## licences, bans and sources of the dependencies
 	scripts/check-dependencies
@@ -62,9 +62,10 @@ sandbox: build ## start a sandbox and a dbproxy in front of it, in the backgroun
 sandbox-down: ## stop both
 	$(SANDBOX) down --dir $(SANDBOX_DIR)
 
-bench: build ## compare with a direct connection and with PgBouncer; then the microbenchmarks
+bench: build ## compare with a direct connection and with PgBouncer; what logins cost; microbenchmarks
 	scripts/setup --bench
 	python3 benches/pgbench.py
+	python3 benches/logins.py
 	$(CARGO) bench --locked --bench micro
 
 load: build ## 10,000 idle clients, a storm of new ones, a soak of two minutes (20: docs/benchmarks.md)

@@ -232,6 +232,7 @@ fn orders() -> Arc<Target> {
         default_db_user: None,
         credential: CredentialKind::Passthrough,
         user_credentials: Default::default(),
+        propagation: Default::default(),
     })
 }
 
@@ -260,6 +261,7 @@ fn policy_decisions(criterion: &mut Criterion) {
                 target: target.clone(),
                 db_user: DbUser::new("user7").unwrap(),
                 database: DatabaseName::new("app").unwrap(),
+                role: None,
                 around: Circumstances {
                     source: Some("10.1.2.3".parse().unwrap()),
                     tls: true,

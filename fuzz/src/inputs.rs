@@ -1,5 +1,7 @@
 //! What must hold for any input of each target.
 
+pub mod callers;
+
 use crate::domain::cancel_key::CancelKey;
 use crate::platform::wire::auth::{self, Authentication};
 use crate::platform::wire::error::ServerError;
@@ -122,6 +124,12 @@ pub fn options(input: &[u8]) {
         written.push(b' ');
     }
     assert_eq!(options::settings(&written), settings);
+    // A name that is set is seen wherever it stands; `_` may have been `-`.
+    let whole = |name: &[u8]| !name.is_empty() && !name.contains(&b'_');
+    for setting in settings.iter().filter(|setting| whole(&setting.name)) {
+        let seen = std::str::from_utf8(&setting.name).map(|name| options::speak_of(input, name));
+        assert_ne!(seen, Ok(false));
+    }
 }
 
 /// The messages of a server before the relay.

@@ -10,6 +10,7 @@
 #[path = "../../src/domain"]
 pub mod domain {
     pub mod cancel_key;
+    pub mod endpoint;
     pub mod reason;
     pub mod secret;
     pub mod session_id;
@@ -20,6 +21,9 @@ pub mod error;
 
 #[path = "../../src/platform"]
 pub mod platform {
+    pub mod aws {
+        pub mod proof;
+    }
     pub mod wire {
         pub mod auth;
         pub mod error;
@@ -27,9 +31,17 @@ pub mod platform {
         pub mod greeting;
         pub mod options;
         pub mod proxy_header;
+        pub mod scram;
         pub mod startup;
         pub mod walker;
     }
 }
+
+#[path = "../../src/access/identity"]
+pub mod identity {
+    pub mod mtls;
+}
+
+pub mod oidc;
 
 pub mod inputs;

@@ -12,7 +12,7 @@ mod operator;
 mod reload;
 mod sessions;
 
-pub use reload::{AskReload, RELOADS_WAITING, Reloaded};
+pub use reload::{AskReload, AskedReload, RELOADS_WAITING, Reloaded};
 
 use crate::domain::target::Target;
 use crate::traffic::session::Shared;

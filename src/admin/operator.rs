@@ -3,7 +3,7 @@
 use super::Handles;
 use super::answer::{Answer, refuse};
 use crate::access::audit::sink::SinkError;
-use crate::access::audit::{Asked, Decided};
+use crate::access::audit::{Asked, By, Decided};
 use crate::access::policy::{Circumstances, Operation, OperatorDenial};
 use crate::domain::caller::Caller;
 use crate::error::Chain;
@@ -39,6 +39,14 @@ impl Operator {
             .shared
             .policy
             .may_operate(operation, &self.caller, &around)
+    }
+
+    /// For the record of what was done.
+    pub fn by(&self) -> By {
+        By::Operator {
+            operator: self.caller.clone(),
+            source: self.source.to_string(),
+        }
     }
 
     /// For the record.

@@ -3,7 +3,7 @@
 use super::Handles;
 use super::answer::{Answer, json, refuse};
 use super::operator::{Operator, not_recorded};
-use crate::access::audit::Decided;
+use crate::access::audit::{By, Decided};
 use crate::access::policy::Operation;
 use crate::platform::task::{aside, within};
 use axum::extract::{ConnectInfo, State};
@@ -35,8 +35,15 @@ impl Reloaded {
     }
 }
 
+/// A permitted reload, and where its outcome is waited for.
+#[derive(Debug)]
+pub struct AskedReload {
+    pub by: By,
+    pub answer: oneshot::Sender<Reloaded>,
+}
+
 /// Where reloads are asked for; whoever receives it reloads and says how it went.
-pub type AskReload = mpsc::Sender<oneshot::Sender<Reloaded>>;
+pub type AskReload = mpsc::Sender<AskedReload>;
 
 pub async fn reload(State(handles): State<Handles>, ConnectInfo(from): ConnectInfo<SocketAddr>) -> Answer {
     let operator = Operator::at(from);
@@ -56,17 +63,17 @@ pub async fn reload(State(handles): State<Handles>, ConnectInfo(from): ConnectIn
     match (denied, recorded) {
         (Some(denied), _) => refuse(StatusCode::FORBIDDEN, denied),
         (None, Err(error)) => not_recorded(&error),
-        (None, Ok(())) => ask(&handles).await,
+        (None, Ok(())) => ask(&handles, operator.by()).await,
     }
 }
 
-async fn ask(handles: &Handles) -> Answer {
+async fn ask(handles: &Handles, by: By) -> Answer {
     let unavailable = |why: &str| refuse(StatusCode::SERVICE_UNAVAILABLE, why);
     if handles.shared.shutdown.drain.is_cancelled() {
         return unavailable("draining");
     }
     let (answer, answered) = oneshot::channel();
-    if handles.reload.try_send(answer).is_err() {
+    if handles.reload.try_send(AskedReload { by, answer }).is_err() {
         return unavailable("too many reloads are waiting");
     }
     let Some(Ok(Reloaded { done, failed })) = within(RELOAD_TIMEOUT, answered).await else {

@@ -3,22 +3,22 @@
 mod callers;
 pub mod doctor;
 pub mod provision;
+mod reload;
 mod signals;
 mod watch;
 
 pub use signals::{Signals, Stopped};
 
-use crate::access::audit::Audit;
 use crate::access::audit::sink::{SinkError, Sinks};
+use crate::access::audit::{Audit, By};
 use crate::access::catalog::Catalog;
 use crate::access::credential::Credentials;
 use crate::access::credential::budget::LoginBudgets;
 use crate::access::identity::lockout::Lockout;
 use crate::access::identity::{Identity, Local};
-use crate::admin::{Admin, Handles, RELOADS_WAITING, Reloaded};
+use crate::admin::{Admin, AskedReload, Handles, RELOADS_WAITING};
 use crate::config::{AuditSetting, PeersSetting, Settings};
 use crate::domain::reason::CloseReason;
-use crate::error::Chain;
 use crate::platform::aws::Sdk;
 use crate::platform::clock::Clock;
 use crate::platform::process::{forbid_core_dumps, own_uid, raise_file_limit};
@@ -42,7 +42,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, mpsc};
 
 /// After the grace is over, how long closing may take.
 const LAST_MOMENT: Duration = Duration::from_secs(3);
@@ -85,7 +85,7 @@ pub struct App {
     started: Arc<AtomicBool>,
     stop: Arc<Notify>,
     /// Reloads that operators wait for.
-    reloads: mpsc::Receiver<oneshot::Sender<Reloaded>>,
+    reloads: mpsc::Receiver<AskedReload>,
     drain_timeout: Duration,
     policy_dir: Option<PathBuf>,
     session_grace: Duration,
@@ -227,44 +227,14 @@ impl App {
                 signal = signals.next() => match signal {
                     signals::Signal::Stop(stopped) => return stopped,
                     signals::Signal::Reload => {
-                        self.reload().await;
+                        self.reload(By::Signal).await;
                     }
                 },
-                Some(answer) = self.reloads.recv() => {
-                    let _ = answer.send(self.reload().await);
+                Some(AskedReload { by, answer }) = self.reloads.recv() => {
+                    let _ = answer.send(self.reload(by).await);
                 }
             }
         }
-    }
-
-    /// Reads again what may have changed. What cannot be used does not replace what is in force.
-    async fn reload(&self) -> Reloaded {
-        let shared = &self.gate.shared;
-        let mut reloaded = Reloaded::default();
-        shared.credentials.forget_all();
-        tracing::info!("reload: credentials will be read again");
-        reloaded.note("credentials", Ok(()));
-        if let Some(identity) = &self.identity {
-            let outcome = identity.reload().map_err(|error| Chain(&error).to_string());
-            match &outcome {
-                Ok(()) => tracing::info!("reload: client_tls certificate read again"),
-                Err(error) => tracing::error!(error, "reload failed, the present certificate stays"),
-            }
-            reloaded.note("client_tls", outcome);
-        }
-        if let Some(scram) = &shared.identity.scram {
-            let outcome = scram.reload().map_err(|error| Chain(&error).to_string());
-            match &outcome {
-                Ok(()) => tracing::info!("reload: scram users read again"),
-                Err(error) => tracing::error!(error, "reload failed, the present scram users stay"),
-            }
-            reloaded.note("scram", outcome);
-        }
-        if let Some(dir) = &self.policy_dir {
-            let (_, outcome) = watch::reload(shared, dir, Vec::new(), true).await;
-            reloaded.note("policy", outcome);
-        }
-        reloaded
     }
 
     /// No new sessions; those that are finish; the rest is ended. `impatience` ends the waiting.

@@ -1,7 +1,10 @@
 //! Keeps asking: sessions end when their permit does, and policies that change are asked again about all.
 
+use super::reload::record;
+use crate::access::audit::By;
+use crate::access::policy::Policy;
 use crate::access::policy::set::{PolicyFile, Set, read};
-use crate::access::policy::{Policy, Problems};
+use crate::admin::Reloaded;
 use crate::domain::reason::CloseReason;
 use crate::error::Chain;
 use crate::platform::task::aside;
@@ -18,11 +21,19 @@ const SWEEP: Duration = Duration::from_secs(1);
 /// Every so many looks the policies' files are read: a change counts within five seconds.
 const SWEEPS_BETWEEN_READS: u32 = 5;
 
+/// What was read last, to notice what is new.
+#[derive(Debug, Clone, Default)]
+pub struct Seen {
+    files: Vec<PolicyFile>,
+    /// Why there is nothing to compare with: told once, not every five seconds.
+    unreadable: Option<String>,
+}
+
 /// Looks after sessions and policies until the end.
 pub async fn run(shared: Arc<Shared>, dir: Option<PathBuf>, grace: Duration) {
     let mut ticks = interval(SWEEP);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut seen = Vec::new();
+    let mut seen = Seen::default();
     let mut count = 0u32;
     loop {
         tokio::select! {
@@ -35,31 +46,43 @@ pub async fn run(shared: Arc<Shared>, dir: Option<PathBuf>, grace: Duration) {
             .as_ref()
             .filter(|_| count.is_multiple_of(SWEEPS_BETWEEN_READS))
         {
-            seen = reload(&shared, dir, seen, false).await.0;
+            seen = notice(&shared, dir, seen).await;
         }
     }
 }
 
+/// Reads the policies again, and puts on record what has become of it if they have changed.
+async fn notice(shared: &Arc<Shared>, dir: &Path, seen: Seen) -> Seen {
+    let (seen, outcome) = reload(shared, dir, seen, false).await;
+    if let Some(outcome) = outcome {
+        let ending = *outcome.as_ref().unwrap_or(&0);
+        let mut reloaded = Reloaded::default();
+        reloaded.note("policy", outcome.map(|_| ()));
+        record(shared, &By::FileChange, &reloaded, ending).await;
+    }
+    seen
+}
+
 /// Reads the policies again. A set with a mistake never replaces one in force; its mistakes are logged once. Returns
-/// what was read, to be compared next time, and why the set is not in force.
+/// what was read, to be compared next time, and, if it is new, how many sessions end or why the set is not in force.
 pub async fn reload(
     shared: &Arc<Shared>,
     dir: &Path,
-    seen: Vec<PolicyFile>,
+    seen: Seen,
     asked: bool,
-) -> (Vec<PolicyFile>, Result<(), String>) {
+) -> (Seen, Option<Result<usize, String>>) {
     let (dir, policy) = (dir.to_owned(), shared.policy.clone());
     let again = seen.clone();
-    let read = aside(move || read_anew(&policy, &dir, &seen, asked)).await;
+    let read = aside(move || read_anew(&policy, &dir, seen, asked)).await;
     match read {
-        Some(Read::Same) => (again, Ok(())),
-        None => (again, Err("the policies could not be read".to_owned())),
-        Some(Read::Broken(files, problems)) => {
-            tracing::error!(error = %Chain(&problems), "policies were not reloaded, the present ones stay in force");
+        Some(Read::Same(seen)) => (seen, None),
+        None => (again, Some(Err("the policies could not be read".to_owned()))),
+        Some(Read::Broken(seen, why)) => {
+            tracing::error!(error = %why, "policies were not reloaded, the present ones stay in force");
             shared.metrics.policy_reloaded(false);
-            (files, Err(Chain(&problems).to_string()))
+            (seen, Some(Err(why)))
         }
-        Some(Read::Replaced(files, count)) => {
+        Some(Read::Replaced(seen, count)) => {
             let ended = aside({
                 let shared = shared.clone();
                 move || review(&shared)
@@ -67,39 +90,54 @@ pub async fn reload(
             let ended = ended.await.unwrap_or_default();
             shared.metrics.policy_reloaded(true);
             tracing::info!(policies = count, sessions_ended = ended, "policies reloaded");
-            (files, Ok(()))
+            (seen, Some(Ok(ended)))
         }
     }
 }
 
 enum Read {
-    Same,
-    Broken(Vec<PolicyFile>, Problems),
-    Replaced(Vec<PolicyFile>, usize),
+    Same(Seen),
+    Broken(Seen, String),
+    Replaced(Seen, usize),
 }
 
-fn read_anew(policy: &Policy, dir: &Path, seen: &[PolicyFile], asked: bool) -> Read {
-    let in_force = policy.set();
-    let present = (*in_force).as_ref().map_or(&[][..], |set| set.files.as_slice());
+fn read_anew(policy: &Policy, dir: &Path, seen: Seen, asked: bool) -> Read {
     let files = match read(dir) {
         Ok(files) => files,
-        // Not to be told every five seconds; a missing directory has no text to compare.
-        Err(problems) if asked || !seen.is_empty() || present.is_empty() => {
-            return Read::Broken(Vec::new(), problems);
+        Err(problems) => {
+            let why = Some(Chain(&problems).to_string());
+            if !asked && seen.unreadable == why {
+                return Read::Same(seen);
+            }
+            let files = seen.files;
+            let told = why.clone().unwrap_or_default();
+            return Read::Broken(
+                Seen {
+                    files,
+                    unreadable: why,
+                },
+                told,
+            );
         }
-        Err(_) => return Read::Same,
     };
+    let in_force = policy.set();
+    let present = (*in_force).as_ref().map_or(&[][..], |set| set.files.as_slice());
     // In force already (somebody may have asked for it meanwhile), or refused already.
-    if !asked && (files == present || files == seen) {
-        return Read::Same;
+    let is_known = files == present || files == seen.files;
+    let seen = |files| Seen {
+        files,
+        unreadable: None,
+    };
+    if !asked && is_known {
+        return Read::Same(seen(files));
     }
     match Set::of(files.clone()) {
         Ok(set) => {
             let count = set.rules().len();
             policy.replace(set);
-            Read::Replaced(files, count)
+            Read::Replaced(seen(files), count)
         }
-        Err(problems) => Read::Broken(files, problems),
+        Err(problems) => Read::Broken(seen(files), Chain(&problems).to_string()),
     }
 }
 

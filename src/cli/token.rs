@@ -86,6 +86,7 @@ pub fn permit(settings: &Settings, db_user: &str, database: Option<&str>) -> Res
         target: Arc::new(target.clone()),
         db_user: user,
         database,
+        role: None,
         around: Circumstances {
             source: None,
             tls: false,

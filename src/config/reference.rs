@@ -168,7 +168,7 @@ pub const CLIENT_TLS: &[Key] = &[
     key(
         "client_crl_files",
         "none",
-        "Files with revocation lists of those authorities. One that has expired refuses all certificates of its issuer. Read again on SIGHUP.",
+        "Files with revocation lists of those authorities. One that has expired refuses all certificates of its issuer. Read again on SIGHUP, for new connections: open sessions go on until their certificate ends.",
     ),
     key(
         "client_name",
@@ -234,6 +234,11 @@ pub const OIDC: &[Key] = &[
         "once",
         "false",
         "Accept each token (`jti`) once. Each replica remembers by itself.",
+    ),
+    key(
+        "sessions_outlive_token",
+        "false",
+        "A session goes on when the token that opened it expires. For issuers whose tokens live for minutes only, such as AWS; how long a session may last is then for policies (`@max_session`) and operators.",
     ),
 ];
 
@@ -388,6 +393,16 @@ pub const TARGET: &[Key] = &[
         "none",
         "A table by db user, each with its own `credential`; these users need not be in `db_users`.",
     ),
+    key(
+        "caller_in_application_name",
+        "true",
+        "Let the database see who the caller is, behind the client's own name: `psql (arn:aws:iam::111122223333:role/app)`, at most 63 bytes. `LocalUser`s are left out; towards a broker it does nothing.",
+    ),
+    key(
+        "caller_setting",
+        "false",
+        "Give the database the caller's full name in the setting `dbproxy.caller`, which row-level security can read ([how](propagation.md)). Not of a broker.",
+    ),
 ];
 
 /// Keys of `[defaults]`.
@@ -404,6 +419,8 @@ pub const DEFAULTS: &[Key] = &[
     key("databases", "none", "As in a target."),
     key("default_database", "none", "As in a target."),
     key("default_db_user", "none", "As in a target."),
+    key("caller_in_application_name", "none", "As in a target."),
+    key("caller_setting", "none", "As in a target."),
     key(
         "credential",
         "none",

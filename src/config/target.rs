@@ -4,6 +4,7 @@ mod ad_hoc;
 mod credential;
 mod defaults;
 mod names;
+mod propagation;
 mod server;
 mod who;
 
@@ -80,6 +81,7 @@ pub fn read(
         true => server::trust_of_broker(ca_file),
         false => trust_of(&section, ca_file, endpoint, described),
     };
+    let propagation = propagation::read_of(&mut section, is_broker);
     section.finish();
     let account_id = account_id.or_else(|| credential.as_ref().and_then(credential::account_of));
     let names = names?;
@@ -100,6 +102,7 @@ pub fn read(
         default_db_user,
         credential: credential?,
         user_credentials,
+        propagation,
     })
 }
 

@@ -7,6 +7,13 @@ use std::time::SystemTime;
 
 /// Longest `SourceIdentity` and `RoleSessionName` (AWS STS API Reference, `AssumeRole`).
 const STS_NAME_MAX: usize = 64;
+/// What the role names of IAM Identity Center's permission sets begin with.
+pub const SSO_PREFIX: &str = "AWSReservedSSO_";
+/// A permission set's role ends in so many hexadecimal digits, which change when it is provisioned anew.
+pub const SSO_HASH: usize = 16;
+/// What is left for the caller in an `application_name`, whatever the client calls itself; the rest, less
+/// the brackets, is the client's.
+const CALLER_ROOM: usize = 44;
 /// Digits of the hash that tells apart what would become the same name.
 const HASH_DIGITS: usize = 8;
 
@@ -120,29 +127,81 @@ impl Caller {
         }
     }
 
-    /// The caller as (the end of) an `application_name`: printable ASCII, which is what PostgreSQL keeps
-    /// of one (PostgreSQL manual, "application_name"), at most 63 bytes.
-    pub fn application_name(&self) -> String {
+    /// The caller in brackets behind what the client calls itself: `psql (arn:aws:…)`. Printable ASCII,
+    /// which is what PostgreSQL keeps of an `application_name` (PostgreSQL manual, "application_name"), and at
+    /// most 63 bytes, where it would cut. The last brackets are dbproxy's, whatever the client writes.
+    pub fn application_name(&self, own: &str) -> String {
         let is_kept = |c: char| c.is_ascii_graphic() || c == ' ';
-        shortened(&self.principal.to_string(), NAME_BYTES_MAX, is_kept)
+        let own = own.chars().map(|c| if is_kept(c) { c } else { '?' });
+        let own: String = own.take(NAME_BYTES_MAX).collect();
+        let room = NAME_BYTES_MAX.saturating_sub(" ()".len());
+        let room_of_caller = room.saturating_sub(own.len()).max(CALLER_ROOM);
+        let caller = shortened_to_end(&self.principal.to_string(), room_of_caller, is_kept);
+        let room_of_own = room.saturating_sub(caller.len());
+        let own: String = own.chars().take(room_of_own).collect();
+        match own.trim_end() {
+            "" => format!("({caller})"),
+            own => format!("{own} ({caller})"),
+        }
     }
 }
 
-/// At most `limit` bytes of allowed characters; the hash of the whole stands at the end where something
-/// was lost.
-fn shortened(text: &str, limit: usize, is_allowed: impl Fn(char) -> bool) -> String {
-    let kept: String = text
-        .chars()
-        .map(|c| if is_allowed(c) { c } else { '-' })
-        .collect();
-    if kept == text && kept.len() <= limit {
-        return kept;
+/// At most `limit` allowed characters; the hash of the whole stands at the end where something was lost.
+pub fn shortened(text: &str, limit: usize, is_allowed: impl Fn(char) -> bool) -> String {
+    match within(text, limit, is_allowed) {
+        Ok(whole) => whole,
+        Err(kept) => {
+            let kept: String = kept.chars().take(beside_hash(limit)).collect();
+            format!("{kept}-{}", hash(text))
+        }
     }
+}
+
+/// The same for eyes with little room: the end stays, where role names and subjects are, behind the hash.
+fn shortened_to_end(text: &str, limit: usize, is_allowed: impl Fn(char) -> bool) -> String {
+    match within(text, limit, is_allowed) {
+        Ok(whole) => whole,
+        Err(kept) => {
+            let lost = kept.chars().count().saturating_sub(beside_hash(limit));
+            let kept: String = kept.chars().skip(lost).collect();
+            format!("{}-{kept}", hash(text))
+        }
+    }
+}
+
+/// The text if it is within the limits, or else its characters that are.
+fn within(text: &str, limit: usize, is_allowed: impl Fn(char) -> bool) -> Result<String, String> {
+    let allowed = text.chars().map(|c| if is_allowed(c) { c } else { '-' });
+    let kept: String = allowed.collect();
+    match kept == text && kept.chars().count() <= limit {
+        true => Ok(kept),
+        false => Err(kept),
+    }
+}
+
+fn beside_hash(limit: usize) -> usize {
+    limit.saturating_sub(HASH_DIGITS).saturating_sub(1)
+}
+
+fn hash(text: &str) -> String {
     let hash = digest::digest(&digest::SHA256, text.as_bytes());
-    let hash: String = hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
-    let room = limit.saturating_sub(HASH_DIGITS).saturating_sub(1);
-    let kept: String = kept.chars().take(room).collect();
-    format!("{kept}-{}", hash.get(..HASH_DIGITS).unwrap_or_default())
+    let digits = hash.as_ref().iter().flat_map(|byte| [byte >> 4, byte & 0xf]);
+    let digits = digits.filter_map(|digit| char::from_digit(digit.into(), 16));
+    digits.take(HASH_DIGITS).collect()
+}
+
+/// How callers name the role that an ARN is about, where that is not the ARN itself. STS tells no path; the hash at the
+/// end of a role of IAM Identity Center changes with every provisioning.
+pub fn role_as_callers_have_it(arn: &str) -> Option<String> {
+    let (account, role) = arn.split_once(":role/")?;
+    let name = role.rsplit('/').next().unwrap_or(role);
+    let is_hash = |end: &str| end.len() == SSO_HASH && end.bytes().all(|b| b.is_ascii_hexdigit());
+    let name = match name.rsplit_once('_') {
+        Some((permission_set, hash)) if name.starts_with(SSO_PREFIX) && is_hash(hash) => permission_set,
+        _ => name,
+    };
+    let own = format!("{account}:role/{name}");
+    (own != arn).then_some(own)
 }
 
 impl fmt::Display for Principal {
@@ -194,13 +253,70 @@ mod tests {
     }
 
     #[test]
+    fn a_role_has_one_name() {
+        let name = |end: &str| {
+            let own = role_as_callers_have_it(&format!("arn:aws:iam::111122223333:role/{end}"))?;
+            Some(own.rsplit_once('/')?.1.to_owned())
+        };
+        assert_eq!(name("app"), None);
+        assert_eq!(name("team/orders/app").as_deref(), Some("app"));
+        let sso = "aws-reserved/sso.amazonaws.com/eu-west-1/AWSReservedSSO_Admin_0123456789abcdef";
+        assert_eq!(name(sso).as_deref(), Some("AWSReservedSSO_Admin"));
+        assert_eq!(name("AWSReservedSSO_Admin"), None);
+        assert_eq!(name("app_0123456789abcdef"), None);
+    }
+
+    #[test]
     fn application_names_fit_into_postgresqls_63_bytes() {
-        assert_eq!(
-            role("app").application_name(),
-            "arn:aws:iam::111122223333:role/app"
-        );
-        let long = role(&"é".repeat(60)).application_name();
-        assert!(long.len() <= 63 && long.is_ascii(), "{long}");
-        assert_eq!(Caller::local(None).application_name(), "local");
+        for (own, caller, expected) in [
+            ("psql", "app", "psql (arn:aws:iam::111122223333:role/app)"),
+            ("", "app", "(arn:aws:iam::111122223333:role/app)"),
+            // What fits is not touched, to the last byte; then the client's half gives way first.
+            (
+                "application-of-28-characters",
+                "x",
+                "application-of-28-characters (arn:aws:iam::111122223333:role/x)",
+            ),
+            (
+                "PostgreSQL JDBC Driver",
+                "dbproxy-app",
+                "PostgreSQL JDBC Dr (arn:aws:iam::111122223333:role/dbproxy-app)",
+            ),
+            (
+                "PostgreSQL JDBC Driver",
+                "orders-nightly-report",
+                "PostgreSQL JDBC (fbcb9698-22223333:role/orders-nightly-report)",
+            ),
+            (
+                "ä\u{7}\u{fffd}b",
+                "app",
+                "???b (arn:aws:iam::111122223333:role/app)",
+            ),
+        ] {
+            assert_eq!(role(caller).application_name(own), expected);
+        }
+    }
+
+    #[test]
+    fn neither_half_of_an_application_name_crowds_out_the_other() {
+        let long = "ü".repeat(2_000);
+        for (own, caller) in [
+            (long.as_str(), long.as_str()),
+            (&long, "app"),
+            ("psql", &long),
+            ("", &long),
+        ] {
+            let name = role(caller).application_name(own);
+            assert!(
+                name.len() <= 63 && name.bytes().all(|b| b == b' ' || b.is_ascii_graphic()),
+                "{name}"
+            );
+            let (shown, caller_shown) = name.rsplit_once('(').unwrap();
+            assert!(caller_shown.len() >= 35 && caller_shown.ends_with(')'), "{name}");
+            assert!(shown.len() >= own.len().min(16), "{name}");
+        }
+        let alike = ["a", "b"].map(|end| role(&format!("{end}{}", "x".repeat(100))).application_name("psql"));
+        assert_ne!(alike[0], alike[1]);
+        assert!(alike[0].ends_with("xxx)"), "{alike:?}");
     }
 }

@@ -54,6 +54,7 @@ pub struct Target {
     /// How to log in, unless a db user says otherwise.
     pub credential: CredentialKind,
     pub user_credentials: BTreeMap<DbUser, CredentialKind>,
+    pub propagation: Propagation,
 }
 
 impl Target {
@@ -85,6 +86,24 @@ impl Target {
 
     pub fn allows_database(&self, database: &DatabaseName) -> bool {
         self.databases.is_empty() || self.databases.contains(database)
+    }
+}
+
+/// How the database learns who the caller is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Propagation {
+    /// Behind the client's own name in `application_name`.
+    pub application_name: bool,
+    /// In the setting `dbproxy.caller`.
+    pub setting: bool,
+}
+
+impl Default for Propagation {
+    fn default() -> Self {
+        Self {
+            application_name: true,
+            setting: false,
+        }
     }
 }
 

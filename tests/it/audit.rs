@@ -1,6 +1,7 @@
 //! One line when a session opens or is refused, one when it ends; where they are required, none is missing.
 
 use crate::support::{Proxy, Raw, Sandbox};
+use crate::watch::policies;
 use serde_json::Value;
 use std::path::PathBuf;
 
@@ -95,4 +96,90 @@ fn where_lines_are_required_no_session_begins_without_its_own() {
     );
     let lenient = proxy(sandbox, full);
     assert_eq!(lenient.query("app_ro", "select 'in'"), "in");
+}
+
+#[test]
+fn what_is_read_again_is_on_record_whoever_had_it_read() {
+    let (sandbox, _turn) = Sandbox::shared();
+    let path = file(sandbox, "reloads");
+    let ids = |id: &str| format!("@id(\"{id}\") permit (principal is LocalUser, action, resource);");
+    let dir = policies(sandbox, "reloads", &ids("one"));
+    let target = sandbox.target("orders", "db_users = [\"app_ro\"]\ndatabases = [\"app\"]");
+    let mut proxy = Proxy::start(
+        sandbox,
+        &format!(
+            "{target}[policy]\ndir = \"{}\"\n[audit]\nfile = \"{}\"\n",
+            dir.display(),
+            path.display()
+        ),
+    );
+    let change = |text: &str| {
+        std::fs::write(dir.join("draft"), text).unwrap();
+        std::fs::rename(dir.join("draft"), dir.join("all.cedar")).unwrap();
+    };
+    let recorded = |count: usize| {
+        for _ in 0..1_000 {
+            let all = lines(&path);
+            if all
+                .iter()
+                .filter(|line| line["event"] == "broker.reloaded")
+                .count()
+                >= count
+            {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        panic!("{count} reloads");
+    };
+    change("@id(\"two\") permit (nobody);");
+    recorded(1);
+    let (kept, _) = Raw::log_in(proxy.port(), "app_ro");
+    change(&ids("two").replace("permit", "forbid"));
+    recorded(2);
+    drop(kept);
+    std::fs::rename(&dir, dir.with_extension("away")).unwrap();
+    recorded(3);
+    std::fs::rename(dir.with_extension("away"), &dir).unwrap();
+    proxy.signal("HUP");
+    recorded(4);
+    proxy.signal("TERM");
+    proxy.wait_for_exit();
+    let lines = lines(&path);
+    let read: Vec<_> = lines
+        .iter()
+        .filter(|line| line["event"] == "broker.reloaded")
+        .collect();
+    let [broken, changed, gone, signal] = &read[..] else {
+        panic!("{read:?}")
+    };
+    for (line, by, outcome, generation) in [
+        (broken, "file change", "failed", 0),
+        (changed, "file change", "done", 1),
+        (gone, "file change", "failed", 1),
+        (signal, "signal", "done", 2),
+    ] {
+        assert_eq!(
+            (&line["by"], &line["outcome"]),
+            (&by.into(), &outcome.into()),
+            "{line}"
+        );
+        assert_eq!(line["policy_generation"], generation, "{line}");
+        assert!(
+            line["policy_digest"].as_str().unwrap().starts_with("sha256:"),
+            "{line}"
+        );
+    }
+    assert_eq!(broken["failed"][0]["what"], "policy");
+    assert!(
+        broken["failed"][0]["why"]
+            .as_str()
+            .unwrap()
+            .contains("all.cedar:1"),
+        "{broken}"
+    );
+    assert_ne!(broken["policy_digest"], changed["policy_digest"]);
+    assert_eq!(changed["policy_digest"], signal["policy_digest"]);
+    assert_eq!(changed["sessions_ending"], 1);
+    assert_eq!(signal["reloaded"], serde_json::json!(["credentials", "policy"]));
 }

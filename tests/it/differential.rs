@@ -12,5 +12,5 @@ mod psql;
 mod python;
 mod sqlx_driver;
 mod tokio_driver;
-mod tokio_tls;
+pub mod tokio_tls;
 mod ways;

@@ -108,6 +108,34 @@ fn psql_gets_through_both_as_whoever_the_aws_credentials_are() {
     );
 }
 
+/// The one that logs in at the database says who the caller is; the laptop changes nothing, and what it must not
+/// be given the broker refuses.
+#[test]
+fn the_broker_alone_tells_the_database_who_the_caller_is() {
+    let (sandbox, _turn) = Sandbox::shared();
+    let broker = broker(sandbox);
+    let laptop = laptop(sandbox, &broker);
+    let arn = sandbox.text(&format!("/aws/{CALLER}/arn"));
+    let name = laptop.query("app_ro", "show application_name");
+    assert_eq!(name, format!("psql ({arn})"));
+    // Defaults are of databases.
+    let config = format!(
+        "[defaults]\ncaller_setting = true\n[targets.via]\nlisten = \"127.0.0.1:0\"\nendpoint = \"localhost:{}\"\n\
+         ca_file = \"{}\"\ncredential = {{ kind = \"broker\", audience = \"{AUDIENCE}\" }}\n",
+        broker.port(),
+        sandbox.text("/ca/proxy_ca")
+    );
+    let laptop = Proxy::start_as(sandbox, CALLER, &config, &[]);
+    let unknown = laptop.query("app_ro", "select current_setting('dbproxy.caller', true) is null");
+    assert_eq!(unknown, "t");
+    let mut raw = Raw::connect(laptop.port());
+    let own = [("user", "app_ro"), ("database", "app"), ("dbproxy.caller", "x")];
+    raw.send(&startup(3 << 16, &own));
+    let error = raw.message().expect("an ErrorResponse");
+    assert_eq!(error.field(b'C'), "42501", "{error:?}");
+    broker.wait_until_logged("given by dbproxy alone");
+}
+
 /// The broker's own words, with its SQLSTATE and its hint, and the session ids of both.
 #[test]
 fn a_refusal_of_the_broker_reaches_the_client() {
@@ -216,8 +244,7 @@ fn control_c_reaches_the_database_through_both() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let running =
-        "select count(*) from pg_stat_activity where application_name = 'via-ctrl-c' and state = 'active'";
+    let running = "select count(*) from pg_stat_activity where application_name like 'via-ctrl-c (%' and state = 'active'";
     while laptop.query("sandbox_admin", running) != "1" {}
     let pid = child.id().to_string();
     assert!(

@@ -14,6 +14,7 @@
 
 mod support;
 
+mod attack;
 mod audit;
 mod bad_servers;
 mod balancer;

@@ -269,7 +269,8 @@ fn a_denial_is_explained_by_what_was_missing() {
     let told = text(&output.stdout);
     assert_eq!(output.status.code(), Some(2), "{told}");
     let why = "deny: no policy permits it\nthese fit but for their condition:\n  \
-               app-read-write (policies/application.cedar:2): The orders application reads and writes\n\
+               app-read-write (policies/application.cedar:2): The orders application reads and writes\n    \
+               does not hold: when { context has source }\n\
                the caller may be none of the db users that the target lists\n";
     assert!(told.starts_with(why), "{told}");
     let output = explain(ADA, "orders_owner", &["--group", "oidc:oncall", "--mfa"]);
@@ -304,6 +305,47 @@ fn a_client_that_names_no_db_user_is_told_whom_it_gets() {
         told.contains("you may be several\nthe caller may be: app_ro, reporting\n"),
         "{told}"
     );
+}
+
+/// The role that a session begins with is part of the question, in a case as in `explain`.
+#[test]
+fn a_role_is_asked_about_as_the_server_reads_it() {
+    let forbid = "@id(\"no-owner\") forbid (principal, action, resource)\n\
+                  when { context has role && context.role == \"owner\" };\n";
+    let own = Own::new(&format!("{LOCAL}{forbid}"));
+    let asked = "explain --principal LocalUser::\"local\" --target orders --db-user app_ro -o json --role";
+    for (role, decision, shown) in [
+        ("owner", "deny", serde_json::json!("owner")),
+        ("Owner", "permit", serde_json::json!("Owner")),
+        ("none", "permit", serde_json::json!(null)),
+        ("", "permit", serde_json::json!(null)),
+    ] {
+        own.write(
+            "tests.toml",
+            &one_case(&format!("role = \"{role}\"\ndecision = \"{decision}\"")),
+        );
+        let output = own.run(&["test"]);
+        assert!(output.status.success(), "{role}: {}", text(&output.stdout));
+        let arguments: Vec<&str> = asked.split(' ').chain([role]).collect();
+        let answer = json(&own.run(&arguments));
+        assert_eq!(answer["decision"], decision, "{role}");
+        assert_eq!(answer["asked"]["role"], shown);
+    }
+    let too_long = "x".repeat(64);
+    own.write(
+        "tests.toml",
+        &one_case(&format!("role = \"{too_long}\"\ndecision = \"permit\"")),
+    );
+    let output = own.run(&["test"]);
+    let told = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(
+        told.contains("tests.toml:9:8: error: name is 64 bytes long"),
+        "{told}"
+    );
+    let arguments: Vec<&str> = asked.split(' ').chain([too_long.as_str()]).collect();
+    let told = text(&own.run(&arguments).stderr);
+    assert!(told.contains("--role: name is 64 bytes long"), "{told}");
 }
 
 #[test]

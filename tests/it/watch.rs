@@ -18,7 +18,7 @@ pub fn policies(sandbox: &Sandbox, name: &str, text: &str) -> PathBuf {
 }
 
 /// As one step: a file half written is not to be read.
-fn write(dir: &Path, text: &str) {
+pub fn write(dir: &Path, text: &str) {
     let draft = dir.join("draft");
     std::fs::write(&draft, text).unwrap();
     std::fs::rename(draft, dir.join("all.cedar")).unwrap();

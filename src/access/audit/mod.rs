@@ -1,16 +1,18 @@
 //! Who was on what, when, and why: one JSON line when a session opens or is refused, one when it ends.
 //!
 //! - [`record`]: what became known of one attempt; closed exactly once
-//! - [`asked`]: what operators ask of a running dbproxy
+//! - [`asked`]: what operators ask of a running dbproxy; [`reloaded`]: what was read again meanwhile
 //! - [`sink`]: files, syslog, stdout; [`query`]: reads files back
 
 pub mod asked;
 pub mod query;
 pub mod record;
+pub mod reloaded;
 pub mod sink;
 
 pub use asked::{Asked, Decided};
 pub use record::{Legs, Origin, Record, Signed, Volume};
+pub use reloaded::{By, Reread};
 
 use crate::error::Chain;
 use crate::platform::clock::{Clock, rfc3339_millis};

@@ -1,6 +1,8 @@
 //! The record of one attempt: opened when a startup message was read, closed exactly once.
 //! Refused attempts are recorded too. A record never holds a secret.
 
+mod facts;
+
 use super::Audit;
 use super::sink::SinkError;
 use crate::domain::caller::Caller;
@@ -8,7 +10,8 @@ use crate::domain::name::{DatabaseName, DbUser};
 use crate::domain::reason::CloseReason;
 use crate::domain::session_id::SessionId;
 use crate::error::Refusal;
-use serde_json::{Map, Value, json};
+use facts::{Closed, Facts, Opened, Refused, object};
+use serde_json::Value;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -193,8 +196,10 @@ impl Record {
             took_ms = millis(took),
             "session opened"
         );
-        let mut facts = self.facts("permit");
-        facts.insert("took_ms".to_owned(), millis(took).into());
+        let facts = object(Opened {
+            facts: self.facts("permit"),
+            took_ms: millis(took),
+        });
         let audit = self.audit.clone();
         match audit.write("session.opened", facts).await {
             Err(error) if audit.is_required() => Err(error),
@@ -226,12 +231,14 @@ impl Record {
         );
         let denied = matches!(
             refusal.reason,
-            CloseReason::PolicyDenied | CloseReason::NotIdentified
+            CloseReason::PolicyDenied | CloseReason::PolicyChanged | CloseReason::NotIdentified
         );
-        let mut facts = self.facts(if denied { "deny" } else { "none" });
-        facts.insert("reason".to_owned(), refusal.reason.as_str().into());
-        facts.insert("sqlstate".to_owned(), refusal.sqlstate.as_str().into());
-        facts.insert("error".to_owned(), refusal.message.as_str().into());
+        let facts = object(Refused {
+            facts: self.facts(if denied { "deny" } else { "none" }),
+            reason: refusal.reason.as_str(),
+            sqlstate: refusal.sqlstate.as_str(),
+            error: refusal.message.as_str(),
+        });
         let _ = self.audit.write("session.refused", facts).await;
     }
 
@@ -251,47 +258,46 @@ impl Record {
             seconds = self.began.elapsed().as_secs_f64(),
             "session closed"
         );
-        let mut facts = self.facts("permit");
-        facts.insert("reason".to_owned(), reason.as_str().into());
-        facts.insert("bytes_to_server".to_owned(), volume.to_server.into());
-        facts.insert("bytes_to_client".to_owned(), volume.to_client.into());
-        let seconds = self.began.elapsed().as_secs_f64();
-        facts.insert("seconds".to_owned(), seconds.into());
+        let facts = object(Closed {
+            facts: self.facts("permit"),
+            reason: reason.as_str(),
+            bytes_to_server: volume.to_server,
+            bytes_to_client: volume.to_client,
+            seconds: self.began.elapsed().as_secs_f64(),
+        });
         let _ = self.audit.write("session.closed", facts).await;
     }
 
-    /// What is known, under the names that queries use; what is not known is left out.
-    fn facts(&self, decision: &'static str) -> Map<String, Value> {
+    /// What is known, for the lines of every event.
+    fn facts(&self, decision: &'static str) -> Facts<'_> {
         let caller = self.caller.as_ref();
-        let facts = json!({
-            "session": self.session.to_string(),
-            "caller": caller.map(ToString::to_string),
-            "proof": caller.map(|caller| caller.proof.as_str()),
-            "session_name": caller.and_then(|caller| caller.session_name.as_deref()),
-            "groups": caller.map(|caller| &caller.groups).filter(|groups| !groups.is_empty()),
-            "source": self.source,
-            "listener": self.listener,
-            "target": self.target,
-            "database": self.database,
-            "db_user": self.user,
-            "asked_user": self.asked_user,
-            "role": self.role,
-            "server_name": self.server_name,
-            "decision": decision,
-            "policies": Some(&self.policies).filter(|policies| !policies.is_empty()),
-            "because": self.because,
-            "context": self.context,
-            "credential": self.credential,
-            "aws_key": self.signed.key_id,
-            "aws_role": self.signed.role_arn,
-            "aws_source_identity": self.signed.source_identity,
-            "backend_pid": self.backend_pid,
-            "client_tls": self.legs.client,
-            "server_tls": self.legs.server,
-        });
-        match facts {
-            Value::Object(facts) => facts,
-            _ => Map::new(),
+        Facts {
+            session: self.session.to_string(),
+            caller: caller.map(ToString::to_string),
+            proof: caller.map(|caller| caller.proof.as_str()),
+            session_name: caller.and_then(|caller| caller.session_name.as_deref()),
+            groups: caller
+                .map(|caller| caller.groups.as_slice())
+                .filter(|groups| !groups.is_empty()),
+            source: &self.source,
+            listener: &self.listener,
+            target: &self.target,
+            database: &self.database,
+            db_user: &self.user,
+            asked_user: self.asked_user.as_deref(),
+            role: self.role.as_deref(),
+            server_name: self.server_name.as_deref(),
+            decision,
+            policies: &self.policies,
+            because: self.because.as_deref(),
+            context: self.context.as_ref(),
+            credential: self.credential,
+            aws_key: self.signed.key_id.as_deref(),
+            aws_role: self.signed.role_arn.as_deref(),
+            aws_source_identity: self.signed.source_identity.as_deref(),
+            backend_pid: self.backend_pid,
+            client_tls: self.legs.client,
+            server_tls: self.legs.server,
         }
     }
 }
@@ -360,6 +366,71 @@ mod tests {
         assert!(
             forged.contains(r#"text caller="oidc:https://a#jane policy=\"admin\"" end=1"#),
             "{forged}"
+        );
+    }
+
+    /// Programs read these lines: names and values are as they were.
+    #[test]
+    fn a_line_says_all_that_is_known() {
+        let audit = Arc::new(Audit::new(None, crate::platform::clock::Clock::system()));
+        let origin = Origin {
+            session: SessionId::from_random(7),
+            source: "10.0.0.7:4711".to_owned(),
+            listener: "0.0.0.0:5432".to_owned(),
+            target: "orders".to_owned(),
+        };
+        let mut record = Record::open(audit, &origin, true);
+        let id = record.session().to_string();
+        let said = |record: &Record| {
+            let mut facts = object(record.facts("permit"));
+            facts.retain(|_, value| !value.is_null());
+            Value::Object(facts).to_string().replace(&id, "ID")
+        };
+        record.asked_for(b"jane", b"app");
+        let little = concat!(
+            r#"{"session":"ID","source":"10.0.0.7:4711","listener":"0.0.0.0:5432","target":"orders","#,
+            r#""database":"app","db_user":"jane","decision":"permit"}"#,
+        );
+        assert_eq!(said(&record), little);
+        record.begins_as(Some(b"owner"));
+        record.server_name(Some("db.example"));
+        let mut caller = Caller::new(
+            Principal::Password {
+                name: "jane".to_owned(),
+            },
+            ProofKind::Scram,
+        );
+        caller.session_name = Some("shift".to_owned());
+        caller.groups = vec!["oidc:a".to_owned()];
+        record.identified(&caller);
+        let (user, database) = (DbUser::new("app_ro").unwrap(), DatabaseName::new("app").unwrap());
+        record.permitted(&user, &database, &["one".into(), "two".into()], "iam");
+        record.asked_with(serde_json::json!({"tls": true}));
+        record.denied_because("of it".to_owned());
+        record.signed(Signed {
+            key_id: Some("AKIA".to_owned()),
+            role_arn: Some("arn".to_owned()),
+            source_identity: Some("jane".to_owned()),
+        });
+        record.legs(Legs {
+            client: Some("TLSv1.3"),
+            server: Some("TLSv1.2"),
+        });
+        record.backend_pid = Some(7);
+        let all = concat!(
+            r#"{"session":"ID","caller":"password:jane","proof":"scram","session_name":"shift","groups":["oidc:a"],"#,
+            r#""source":"10.0.0.7:4711","listener":"0.0.0.0:5432","target":"orders","database":"app","#,
+            r#""db_user":"app_ro","asked_user":"jane","role":"owner","server_name":"db.example","decision":"permit","#,
+            r#""policies":["one","two"],"because":"of it","context":{"tls":true},"credential":"iam","aws_key":"AKIA","#,
+            r#""aws_role":"arn","aws_source_identity":"jane","backend_pid":7,"client_tls":"TLSv1.3","#,
+            r#""server_tls":"TLSv1.2"}"#,
+        );
+        assert_eq!(said(&record), all);
+        let facts = record.facts("permit");
+        let opened = Value::Object(object(Opened { facts, took_ms: 9 })).to_string();
+        assert!(
+            opened.ends_with(r#","server_tls":"TLSv1.2","took_ms":9}"#),
+            "{opened}"
         );
     }
 }

@@ -3,6 +3,7 @@
 use super::cache::{Life, RefreshingCache};
 use super::error::CredentialError;
 use crate::access::policy::Permit;
+use crate::domain::caller::shortened;
 use crate::domain::credential::Freshness;
 use crate::domain::target::{CredentialKind, RoleSettings};
 use crate::platform::aws::policy_document::{connect_policy, dbuser_arn};
@@ -69,7 +70,8 @@ fn session_policy(permit: &Permit, role: &RoleSettings) -> Result<String, Creden
     connect_policy(&arn, user).ok_or_else(missing)
 }
 
-/// Replaces the placeholders; what they stand for keeps to the alphabet of STS (`[\w+=,.@-]`).
+/// Replaces the placeholders; what they stand for keeps to the alphabet of STS (`[\w+=,.@-]`). What is too
+/// long ends with a hash of the whole: two callers must not become one, in CloudTrail or in the cache.
 fn filled(text: &str, permit: &Permit, most: usize) -> String {
     let clean = |name: &str| -> String {
         let allowed = |c: char| c.is_ascii_alphanumeric() || "_+=,.@-".contains(c);
@@ -79,7 +81,7 @@ fn filled(text: &str, permit: &Permit, most: usize) -> String {
         .replace("{caller}", &permit.caller().sts_name())
         .replace("{db_user}", &clean(permit.db_user().as_str()))
         .replace("{target}", &clean(permit.target().name.as_str()));
-    text.chars().take(most).collect()
+    shortened(&text, most, |_| true)
 }
 
 /// Keeps credentials per source.

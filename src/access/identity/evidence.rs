@@ -76,6 +76,8 @@ impl FromStr for Authenticator {
 pub enum ProofError {
     #[error("nothing that the listener accepts was proven")]
     Nothing,
+    #[error("the client has no token yet and was told whom to ask for one")]
+    NoToken,
     #[error("the password is none of the proofs that the listener accepts")]
     Unfit,
     #[error("the proof of an AWS identity was refused")]
@@ -130,6 +132,7 @@ impl ProofError {
         !matches!(
             self,
             Self::Nothing
+                | Self::NoToken
                 | Self::InClear
                 | Self::Locked
                 | Self::AwsIam(AwsIamError::Unavailable(_) | AwsIamError::Throttled)
@@ -142,10 +145,14 @@ impl ProofError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IssuerSettings {
     pub issuer: String,
+    /// An issuer may be configured more than once, for several audiences.
+    pub audience: String,
     /// Stands before the names of its groups, so that no two issuers speak of the same.
     pub groups_prefix: String,
     /// AWS's own: the subject is an IAM principal.
     pub aws: bool,
+    /// A token proves who somebody was when they came; it does not end the session.
+    pub sessions_outlive_token: bool,
 }
 
 /// The users that log in with a password.
@@ -229,7 +236,8 @@ impl Identity {
             return Err(ProofError::Unfit);
         };
         let proof = oidc.verify(token).await.map_err(ProofError::Oidc)?;
-        let issuer = self.issuers.iter().find(|issuer| issuer.issuer == proof.issuer);
+        let mut issuers = self.issuers.iter();
+        let issuer = issuers.find(|known| known.issuer == proof.issuer && known.audience == proof.audience);
         let issuer = issuer.ok_or(ProofError::Unfit)?;
         let mut caller = match issuer.aws {
             true => {
@@ -255,7 +263,7 @@ impl Identity {
         caller.groups.sort();
         caller.email = proof.email;
         caller.mfa = proof.mfa;
-        caller.expires = Some(proof.expires);
+        caller.expires = (!issuer.sessions_outlive_token).then_some(proof.expires);
         Ok(caller)
     }
 }
@@ -350,7 +358,12 @@ mod tests {
         ] {
             assert!(error.is_a_guess(), "{error}");
         }
-        for error in [ProofError::Nothing, ProofError::InClear, ProofError::Locked] {
+        for error in [
+            ProofError::Nothing,
+            ProofError::NoToken,
+            ProofError::InClear,
+            ProofError::Locked,
+        ] {
             assert!(!error.is_a_guess(), "{error}");
         }
     }

@@ -10,10 +10,12 @@ mod fetch;
 mod jwks;
 mod keys;
 mod replay;
+mod terms;
 mod token;
 
 pub use error::OidcError;
 pub use fetch::{FetchError, KeysError};
+pub use terms::{Proof, Settings};
 pub use token::looks_like_jwt;
 
 use crate::platform::clock::Clock;
@@ -22,45 +24,8 @@ use crate::platform::task::Background;
 use fetch::Source;
 use keys::Keys;
 use replay::Seen;
-use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
 use token::Token;
-
-/// An issuer whose tokens are accepted, and how its tokens must be.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Settings {
-    /// What `iss` must be, byte for byte.
-    pub issuer: String,
-    /// What `aud` must contain.
-    pub audience: String,
-    /// Where the keys are; otherwise the issuer's discovery document says it.
-    pub jwks_uri: Option<String>,
-    /// The claim that lists the caller's groups.
-    pub groups_claim: String,
-    /// How long a token may be valid, from `iat` to `exp`.
-    pub max_lifetime: Duration,
-    /// The token must be for nobody else.
-    pub single_audience: bool,
-    /// A token is accepted once: by this process, until it expires.
-    pub once: bool,
-}
-
-/// What a token has proven.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Proof {
-    pub issuer: String,
-    pub subject: String,
-    /// Only if the issuer does not say that it is unverified.
-    pub email: Option<String>,
-    pub groups: Vec<String>,
-    pub expires: SystemTime,
-    /// `amr` names a second factor (RFC 8176, "mfa").
-    pub mfa: bool,
-    /// The texts under `https://sts.amazonaws.com/`, as AWS says them about its principals. Any issuer
-    /// may write such claims: they are AWS's word only if the issuer is.
-    pub claims: BTreeMap<String, String>,
-}
 
 /// Verifies tokens of the issuers it was given.
 #[derive(Debug)]

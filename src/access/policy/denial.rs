@@ -1,7 +1,7 @@
 //! Why policy said no. What a caller who is proven may read of it.
 
 use super::question::Question;
-use crate::domain::name::{DatabaseName, DbUser};
+use crate::domain::name::{DatabaseName, DbRole, DbUser};
 use crate::domain::reason::CloseReason;
 use crate::error::{ClientFacing, Refusal, SqlState};
 
@@ -36,17 +36,26 @@ pub enum Denial {
 
 /// What was asked for in vain.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{caller} may not {action} as db user \"{user}\" on target \"{target}\", database \"{database}\"")]
+#[error(
+    "{caller} may not {action} as db user \"{user}\" on target \"{target}\", database \"{database}\"{}",
+    with_role(.role.as_ref())
+)]
 pub struct NotPermitted {
     pub caller: String,
     pub action: &'static str,
     pub user: DbUser,
     pub target: String,
     pub database: DatabaseName,
+    pub role: Option<DbRole>,
     /// Whom the caller may be instead.
     pub permitted: Vec<DbUser>,
     /// Policies that forbid it; none: no policy permits it.
     pub forbidden_by: Vec<String>,
+}
+
+fn with_role(role: Option<&DbRole>) -> String {
+    role.map(|role| format!(", with role \"{role}\""))
+        .unwrap_or_default()
 }
 
 impl NotPermitted {
@@ -57,6 +66,7 @@ impl NotPermitted {
             user: question.db_user.clone(),
             target: question.target.name.to_string(),
             database: question.database.clone(),
+            role: question.role.clone(),
             permitted,
             forbidden_by,
         }

@@ -2,8 +2,8 @@
 
 use super::operate::Operation;
 use super::question::{Circumstances, Question};
-use crate::domain::caller::{Caller, Principal};
-use crate::domain::name::DbUser;
+use crate::domain::caller::{Caller, Principal, role_as_callers_have_it};
+use crate::domain::name::{DbRole, DbUser};
 use crate::domain::target::Target;
 use cedar_policy::{
     Context, Entities, Entity, EntityId, EntityTypeName, EntityUid, Request, RestrictedExpression, Schema,
@@ -230,15 +230,26 @@ pub fn request(
 }
 
 pub fn context_of(question: &Question) -> Result<Context, QuestionError> {
-    context(&question.caller, question.database.as_str(), &question.around)
+    let role = question.role.as_ref().map(DbRole::as_str);
+    context(
+        &question.caller,
+        question.database.as_str(),
+        role,
+        &question.around,
+    )
 }
 
 /// What an operator does is done on no database.
 pub fn context_of_operation(caller: &Caller, around: &Circumstances) -> Result<Context, QuestionError> {
-    context(caller, "", around)
+    context(caller, "", None, around)
 }
 
-fn context(caller: &Caller, database: &str, around: &Circumstances) -> Result<Context, QuestionError> {
+fn context(
+    caller: &Caller,
+    database: &str,
+    role: Option<&str>,
+    around: &Circumstances,
+) -> Result<Context, QuestionError> {
     let now = jiff::Timestamp::try_from(around.now).map_err(misfit)?;
     let civil = now.to_zoned(jiff::tz::TimeZone::UTC);
     let long = RestrictedExpression::new_long;
@@ -260,6 +271,9 @@ fn context(caller: &Caller, database: &str, around: &Circumstances) -> Result<Co
         ("proof".to_owned(), string(caller.proof.as_str())),
         ("mfa".to_owned(), boolean(caller.mfa)),
     ];
+    if let Some(role) = role {
+        pairs.push(("role".to_owned(), string(role)));
+    }
     if let Some(source) = around.source {
         let source = RestrictedExpression::new_ip(source.to_canonical().to_string());
         pairs.push(("source".to_owned(), source));
@@ -285,6 +299,11 @@ pub fn parse_principal(text: &str) -> Result<Principal, String> {
         matches!(parts[..], ["arn", _, "iam", "", account, resource]
             if !account.is_empty() && resource.starts_with(kind) && resource.len() > kind.len())
     };
+    if let Some(own) = role_as_callers_have_it(&id).filter(|_| kind == "IamRole") {
+        return Err(format!(
+            "`{text}` is nobody: a role has no path here, and no hash; write `IamRole::\"{own}\"`"
+        ));
+    }
     match kind {
         "LocalUser" if id == "local" => Ok(Principal::Local { uid: None }),
         "LocalUser" => match id.strip_prefix("uid:").map(str::parse) {

@@ -1,54 +1,66 @@
 //! Policies against the catalog: names that nobody has are most likely misspelt.
 
-use super::entities::db_user_id;
+use super::Groups;
+use super::entities::{db_user_id, parse_principal};
+use super::operate::BROKER;
 use super::problem::Problem;
 use super::set::{Rule, Set};
 use crate::domain::target::{Target, Users};
 use cedar_policy::EntityUid;
 
-/// What the policies of `set` name that no target has.
-pub fn unknown_names(set: &Set, targets: &[Target]) -> Vec<Problem> {
-    let named = |rule: &'_ Rule| {
-        let unknown: Vec<_> = rule
-            .named()
-            .filter(|uid| !is_known(uid, targets))
-            .cloned()
-            .collect();
-        unknown
-            .into_iter()
-            .map(|uid| warning(rule, &uid, targets))
-            .collect::<Vec<_>>()
+/// What the policies of `set` name, in their heads or conditions, that neither a target nor a group of the
+/// configuration has, and that no caller can be.
+pub fn unknown_names(set: &Set, targets: &[Target], groups: &Groups) -> Vec<Problem> {
+    let of_rule = |rule: &'_ Rule| {
+        let named = rule.named();
+        let warnings = named.iter().filter_map(|uid| warning(rule, uid, targets, groups));
+        warnings.collect::<Vec<_>>()
     };
-    set.rules().iter().flat_map(named).collect()
+    set.rules().iter().flat_map(of_rule).collect()
 }
 
-/// Principals come from elsewhere, so any may exist.
-fn is_known(uid: &EntityUid, targets: &[Target]) -> bool {
-    let id: &str = uid.id().as_ref();
-    match uid.type_name().to_string().as_str() {
+fn warning(rule: &Rule, uid: &EntityUid, targets: &[Target], groups: &Groups) -> Option<Problem> {
+    let (kind, id): (String, &str) = (uid.type_name().to_string(), uid.id().as_ref());
+    let warn = |what: &str| Problem::warning(&rule.file, format!("policy `{}` names {uid}, {what}", rule.id));
+    match kind.as_str() {
+        "Cluster" | "DbRole" | "DbUser" if is_of_a_target(&kind, id, targets) => None,
+        "Cluster" | "DbRole" | "DbUser" => {
+            let known: Vec<&str> = targets.iter().map(|target| target.name.as_str()).collect();
+            let help = format!("targets of the configuration: {}", known.join(", "));
+            Some(warn("which the configuration does not have").help(help))
+        }
+        "Broker" => (id != BROKER).then(|| {
+            warn("which the configuration does not have")
+                .help(format!("the only one is Broker::\"{BROKER}\""))
+        }),
+        // Those of tokens have the prefix of their issuer, and only the issuer knows which there are.
+        "Group" => (!id.contains(':') && !groups.has(id)).then(|| {
+            warn("which has no member in the configuration")
+                .help("a group of `[groups]`, or one of a token with its issuer's prefix, as in Group::\"oidc:data\"")
+        }),
+        "Action" => None,
+        // Principals come from elsewhere: any may exist whose name has the form of its kind. A quote in it is an
+        // issuer's affair.
+        _ if id.contains(['"', '\\']) => None,
+        _ => {
+            let fault = parse_principal(&format!("{kind}::\"{id}\"")).err()?;
+            Some(warn("which no caller can be").help(fault))
+        }
+    }
+}
+
+fn is_of_a_target(kind: &str, id: &str, targets: &[Target]) -> bool {
+    match kind {
         "Cluster" => targets.iter().any(|target| target.name.as_str() == id),
         "DbRole" => targets.iter().any(|target| {
             let mut roles = target.db_roles.keys();
             roles.any(|role| format!("{}/{role}", target.name) == id)
         }),
-        "DbUser" => targets.iter().any(|target| match &target.users {
+        _ => targets.iter().any(|target| match &target.users {
             Users::Any => id
                 .strip_prefix(target.name.as_str())
                 .is_some_and(|rest| rest.starts_with('/')),
             Users::Listed(users) => users.iter().any(|user| db_user_id(target, user) == id),
         }),
-        _ => true,
     }
-}
-
-fn warning(rule: &Rule, uid: &EntityUid, targets: &[Target]) -> Problem {
-    let known: Vec<&str> = targets.iter().map(|target| target.name.as_str()).collect();
-    Problem::warning(
-        &rule.file,
-        format!(
-            "policy `{}` names {uid}, which the configuration does not have",
-            rule.id
-        ),
-    )
-    .help(format!("targets of the configuration: {}", known.join(", ")))
 }

@@ -20,7 +20,7 @@ pub mod set;
 pub use denial::{Denial, NotPermitted};
 pub use operate::{Operation, OperatorDenial};
 pub use problem::{Problem, Problems, Severity};
-pub use question::{Action, Circumstances, Question};
+pub use question::{Action, Circumstances, Question, role};
 pub use set::{Set, Verdict};
 
 use crate::domain::caller::{Caller, Principal};
@@ -93,6 +93,11 @@ impl Groups {
         Self(groups)
     }
 
+    /// Whether anybody is in this group.
+    pub fn has(&self, group: &str) -> bool {
+        self.0.values().flatten().any(|known| known == group)
+    }
+
     fn of(&self, principal: &Principal) -> &[String] {
         self.0.get(&known_by(principal)).map_or(&[], Vec::as_slice)
     }
@@ -154,9 +159,19 @@ impl Policy {
         self.generation.load(Ordering::SeqCst) == permit.generation
     }
 
+    /// How many sets were in force before this one.
+    pub fn generation(&self) -> u64 {
+        self.generation.load(Ordering::SeqCst)
+    }
+
     /// The set in force, if one is configured.
     pub fn set(&self) -> Arc<Option<Set>> {
         self.set.load_full()
+    }
+
+    /// Groups of the configuration.
+    pub fn groups(&self) -> &Groups {
+        &self.groups
     }
 
     /// Groups of the configuration that the principal is in.

@@ -1,7 +1,7 @@
 //! What policy is asked: who, what, on what, and what is known of the connection.
 
 use crate::domain::caller::Caller;
-use crate::domain::name::{DatabaseName, DbUser};
+use crate::domain::name::{DatabaseName, DbRole, DbUser, NameError};
 use crate::domain::target::Target;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -32,7 +32,17 @@ pub struct Question {
     pub target: Arc<Target>,
     pub db_user: DbUser,
     pub database: DatabaseName,
+    /// The role that the session is to have from its first moment, where that is another than the db user.
+    pub role: Option<DbRole>,
     pub around: Circumstances,
+}
+
+/// A role as the server reads one: empty and `none` mean that there is none.
+pub fn role(name: impl AsRef<[u8]>) -> Result<Option<DbRole>, NameError> {
+    match name.as_ref() {
+        b"" | b"none" => Ok(None),
+        name => DbRole::new(name).map(Some),
+    }
 }
 
 /// What is known of the connection beside who and what.

@@ -2,6 +2,7 @@
 
 mod files;
 mod rule;
+mod unmet;
 
 pub use files::{PolicyFile, read};
 pub use rule::Rule;
@@ -35,6 +36,8 @@ pub struct Set {
     pub warnings: Vec<Problem>,
     /// Of which files it is made, to notice that they have changed.
     pub files: Vec<PolicyFile>,
+    /// What the set says, as one short text: for the record.
+    pub digest: String,
 }
 
 /// What a set says to a question.
@@ -100,6 +103,7 @@ impl Set {
             rules,
             authorizer: Authorizer::new(),
             warnings,
+            digest: files::digest(&files),
             files,
         })
     }

@@ -123,12 +123,13 @@ impl Rows {
                 None => "terminate".to_owned(),
             },
             "broker.reload_asked" => "reload".to_owned(),
+            "broker.reloaded" => format!("reloaded by {}", line.says("by").unwrap_or("-")),
             other => other.to_owned(),
         };
         let end = match line.says("decision") {
             Some("deny") => "DENIED".to_owned(),
             Some("permit") => "permitted".to_owned(),
-            _ => "-".to_owned(),
+            _ => line.says("outcome").unwrap_or("-").to_owned(),
         };
         let none = || "-".to_owned();
         let mut row = vec![

@@ -69,6 +69,9 @@ pub struct Explain {
     /// [default: the target's, else one named like the user]
     #[arg(long, value_name = "NAME")]
     pub database: Option<String>,
+    /// The role that the session is to have from its first moment (`-c role=NAME` in `options`) [default: none]
+    #[arg(long, value_name = "NAME")]
+    pub role: Option<String>,
     /// connect or replicate
     #[arg(long, default_value = "connect", value_parser = action)]
     pub action: Action,

@@ -81,7 +81,9 @@ impl Findings {
         };
         match (check(table, command_line, &source::process_environment), set) {
             (Ok(settings), Some(set)) => {
-                self.problems.extend(lint::unknown_names(set, &settings.targets));
+                let groups = settings.policy.policy.groups();
+                self.problems
+                    .extend(lint::unknown_names(set, &settings.targets, groups));
                 self.cases(&settings, dir, set);
             }
             (Ok(_), None) => {}

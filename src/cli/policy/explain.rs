@@ -4,7 +4,7 @@ mod answer;
 
 use super::args::Explain;
 use super::{asked, settings};
-use crate::access::policy::{Circumstances, Question};
+use crate::access::policy::{Circumstances, Question, role};
 use crate::cli::args::Format;
 use crate::cli::exit::Failure;
 use crate::cli::output;
@@ -50,6 +50,7 @@ fn question(flags: &Explain, settings: &Settings) -> Result<Question, Failure> {
         action: flags.action,
         database: database.map_err(|error| named("--database", error))?,
         db_user,
+        role: role(flags.role.as_deref().unwrap_or_default()).map_err(|error| named("--role", error))?,
         around: Circumstances {
             source: flags.source,
             tls: !flags.no_tls,

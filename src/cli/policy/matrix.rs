@@ -110,6 +110,7 @@ fn question(
         target: target.clone(),
         db_user: db_user.clone(),
         database: asked::database(None, target, db_user).map_err(Failure::usage)?,
+        role: None,
         around: Circumstances {
             source: Some(flags.source),
             tls: !flags.no_tls,

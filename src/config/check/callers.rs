@@ -170,9 +170,16 @@ fn read_oidc(root: &mut Section<'_>) -> Vec<(oidc::Settings, IssuerSettings)> {
     let mut issuers: Vec<(oidc::Settings, IssuerSettings)> = Vec::new();
     for (_, mut section) in root.sections("oidc") {
         let issuer = section.required("issuer", "is missing: what `iss` of its tokens says");
+        if issuer.as_ref().is_some_and(|issuer| issuer.contains('#')) {
+            section.problem(
+                "issuer",
+                "holds a `#`, which parts issuer and subject in policies: callers could be mistaken for others",
+            );
+        }
         let audience = section.required("audience", "is missing: what `aud` of its tokens must hold");
         let aws = section.boolean("aws").unwrap_or(false);
         let once = section.boolean("once").unwrap_or(false);
+        let sessions_outlive_token = section.boolean("sessions_outlive_token").unwrap_or(false);
         let groups_claim = section
             .string("groups_claim")
             .unwrap_or_else(|| "groups".to_owned());
@@ -200,7 +207,7 @@ fn read_oidc(root: &mut Section<'_>) -> Vec<(oidc::Settings, IssuerSettings)> {
         if let (Some(issuer), Some(audience)) = (issuer, audience) {
             let settings = oidc::Settings {
                 issuer: issuer.clone(),
-                audience,
+                audience: audience.clone(),
                 jwks_uri,
                 groups_claim,
                 max_lifetime,
@@ -211,8 +218,10 @@ fn read_oidc(root: &mut Section<'_>) -> Vec<(oidc::Settings, IssuerSettings)> {
                 settings,
                 IssuerSettings {
                     issuer,
+                    audience,
                     groups_prefix,
                     aws,
+                    sessions_outlive_token,
                 },
             ));
         }

@@ -2,6 +2,7 @@
 
 use super::credential::{self, Surroundings};
 use super::names::read_port;
+use super::propagation;
 use super::server::{read_ca_file, read_region};
 use super::who;
 use crate::config::reference;
@@ -42,6 +43,7 @@ fn judge(mut section: Section<'_>, environment: Environment<'_>) {
     who::read_default_database(&mut section);
     who::read_default_db_user(&mut section);
     section.string("account_id");
+    propagation::read(&mut section);
     credential::of(&mut section, Surroundings::default(), environment);
     section.finish();
 }

@@ -306,3 +306,30 @@ fn a_broker_of_the_command_line_inherits_nothing_of_databases() {
         ProofSource::AwsIam { region }
     );
 }
+
+#[test]
+fn who_the_caller_is_goes_to_databases_as_configured() {
+    let shown = |text: &str| {
+        let target = targets(text).unwrap().remove(0);
+        (target.propagation.application_name, target.propagation.setting)
+    };
+    let a = format!("{A}db_users = [\"app\"]\n");
+    assert_eq!(shown(&a), (true, false));
+    let defaults = "[defaults]\ncaller_in_application_name = false\ncaller_setting = true\n";
+    assert_eq!(shown(&format!("{defaults}{a}")), (false, true));
+    assert_eq!(
+        shown(&format!("{defaults}{a}caller_setting = false")),
+        (false, false)
+    );
+    assert_eq!(
+        lines_of_a("caller_setting = \"yes\""),
+        ["targets.a.caller_setting: expected true or false, found string"]
+    );
+    let broker = "[targets.b]\nendpoint = \"b.example\"\ncredential = { kind = \"broker\" }\n";
+    assert!(targets(&format!("{defaults}{broker}")).is_ok());
+    let found = mistakes(&format!("{broker}caller_setting = true"));
+    assert!(
+        found[0].starts_with("targets.b.caller_setting: is for databases"),
+        "{found:?}"
+    );
+}

@@ -29,6 +29,17 @@ pub fn settings(options: &[u8]) -> Vec<Setting> {
     found
 }
 
+/// Whether the options speak of a setting whose name begins so. Errs towards yes: whatever a server makes
+/// of switches, a name is the end of what stands before the `=` in one word.
+pub fn speak_of(options: &[u8], beginning: &str) -> bool {
+    let beginning = beginning.as_bytes();
+    split(options).iter().any(|word| {
+        let name = word.split(|byte| *byte == b'=').next().unwrap_or_default();
+        let mut places = name.windows(beginning.len().max(1));
+        places.any(|place| place.eq_ignore_ascii_case(beginning))
+    })
+}
+
 /// One word of letters, as getopt reads it: switches without a value may stand before one that has a value, which
 /// is the rest of the word or the next one.
 fn switches(letters: &[u8], words: &mut impl Iterator<Item = Vec<u8>>) -> Option<Vec<u8>> {
@@ -49,7 +60,7 @@ fn switches(letters: &[u8], words: &mut impl Iterator<Item = Vec<u8>>) -> Option
 }
 
 /// Switches of a backend that take a value (the server's `getopt` string).
-const WITH_VALUE: &[u8] = b"-BCDdfhkoprStvW";
+const WITH_VALUE: &[u8] = b"-BCDNdfhkoprStvW";
 
 /// White space separates words, a backslash takes the next byte as it is.
 fn split(options: &[u8]) -> Vec<Vec<u8>> {
@@ -110,6 +121,7 @@ mod tests {
             ("-d 5 -c a.b=1", &[("a.b", "1")]),
             ("-c a.b=", &[("a.b", "")]),
             ("-ec a.b=1", &[("a.b", "1")]),
+            ("-N 5 -c a.b=1", &[("a.b", "1")]),
             ("-eca.b=1 -F -c c.d=2", &[("a.b", "1"), ("c.d", "2")]),
         ] {
             assert_eq!(read(options), pairs(expected), "{options:?}");
@@ -129,8 +141,35 @@ mod tests {
             "-",
             "-- --a=b",
             "-d -c a=b",
+            "-N -- -- --a=b",
         ] {
             assert_eq!(read(options), pairs(&[]), "{options:?}");
+        }
+    }
+
+    /// Each of the first took effect in a session of PostgreSQL that was opened with it, but for the last two.
+    #[test]
+    fn names_of_a_name_space_are_seen_however_they_are_written() {
+        for options in [
+            "-c dbproxy.caller=x",
+            "-cdbproxy.caller=x",
+            "-ecDBproxy.Caller=x",
+            "--dbproxy.caller=x",
+            r"-c db\proxy.caller=x",
+            "-f s -cdbproxy.caller=x",
+            "-c work_mem=1MB\t-c\ndbproxy.x=",
+            "-d -c dbproxy.caller=x",
+            "-- --dbproxy.caller=x",
+        ] {
+            assert!(speak_of(options.as_bytes(), "dbproxy."), "{options:?}");
+        }
+        for options in [
+            "",
+            "-c a.b=dbproxy.caller",
+            "-c dbproxy=x",
+            "--search_path=dbproxy.c=x",
+        ] {
+            assert!(!speak_of(options.as_bytes(), "dbproxy."), "{options:?}");
         }
     }
 

@@ -1,6 +1,7 @@
 //! The first packets of a connection: SSLRequest, GSSENCRequest, CancelRequest, StartupMessage
 //! (PostgreSQL manual, "Message Flow: Start-up").
 
+use super::options::settings;
 use crate::domain::cancel_key::CancelKey;
 use bytes::{BufMut, BytesMut};
 
@@ -152,14 +153,36 @@ impl StartupMessage {
         }
     }
 
+    /// What the session begins with of a setting, by any of its names: by a parameter, which the server reads
+    /// last, or by `options`, of several of which it takes the last.
+    pub fn setting(&self, names: &[&str]) -> Option<Vec<u8>> {
+        let is_meant = |name: &[u8]| is_one_of(name, names);
+        let by_parameter = self.parameters().filter(|(name, _)| is_meant(name)).last();
+        let by_options = || {
+            let options = self.parameters().filter(|(name, _)| *name == b"options").last();
+            let all = settings(options.map(|(_, value)| value).unwrap_or_default());
+            let meant = all.into_iter().rfind(|setting| is_meant(&setting.name));
+            meant.map(|setting| setting.value)
+        };
+        by_parameter.map(|(_, value)| value.to_vec()).or_else(by_options)
+    }
+
+    /// Sets it by the one parameter that counts.
+    pub fn set_setting(&mut self, name: &str, value: &str) {
+        self.parameters.retain(|(given, _)| !is_one_of(given, &[name]));
+        self.set(name, value);
+    }
+
+    /// Of the packet, its own four bytes included.
+    pub fn length(&self) -> usize {
+        let strings = self.parameters.iter();
+        let strings = strings.map(|(n, v)| n.len().saturating_add(v.len()).saturating_add(2));
+        strings.fold(9, usize::saturating_add)
+    }
+
     /// Writes the packet with its length, parameters in their order.
     pub fn encode(&self, out: &mut BytesMut) {
-        let strings: usize = self
-            .parameters
-            .iter()
-            .map(|(n, v)| n.len().saturating_add(v.len()).saturating_add(2))
-            .sum();
-        let length = strings.saturating_add(9);
+        let length = self.length();
         out.reserve(length);
         out.put_u32(u32::try_from(length).unwrap_or(u32::MAX));
         out.put_u16(3);
@@ -172,6 +195,13 @@ impl StartupMessage {
         }
         out.put_u8(0);
     }
+}
+
+/// The server does not look at the case of a setting's name.
+fn is_one_of(name: &[u8], names: &[&str]) -> bool {
+    names
+        .iter()
+        .any(|known| known.as_bytes().eq_ignore_ascii_case(name))
 }
 
 fn take_cstring<'a>(rest: &mut &'a [u8]) -> Result<&'a [u8], OpeningError> {
@@ -251,6 +281,27 @@ mod tests {
             parse(&[0, 2, 0, 0, 0]).unwrap_err(),
             OpeningError::Version { major: 2, minor: 0 }
         );
+    }
+
+    /// Compared with `show application_name` in sessions that were opened so.
+    #[test]
+    fn a_setting_is_what_the_server_takes_for_it() {
+        let (options, name) = (("options", "-c application-name=o"), "application_name");
+        for (parameters, expected) in [
+            (&[("user", "app")][..], None),
+            (&[options], Some("o")),
+            (&[options, ("options", "-c work_mem=1MB")], None),
+            (&[(name, "p"), options], Some("p")),
+            (&[("Application_Name", "p"), (name, "q"), options], Some("q")),
+            (&[(name, "q"), ("Application_Name", "p")], Some("p")),
+        ] {
+            let mut message = StartupMessage::new(parameters.iter().copied());
+            let expected = expected.map(|text| text.as_bytes().to_vec());
+            assert_eq!(message.setting(&[name]), expected, "{parameters:?}");
+            message.set_setting(name, "new");
+            assert_eq!(message.setting(&[name]).as_deref(), Some(&b"new"[..]));
+            assert_eq!(packet(&message).len(), message.length());
+        }
     }
 
     #[test]

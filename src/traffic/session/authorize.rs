@@ -4,10 +4,11 @@
 use super::Shared;
 use super::callers::Seat;
 use super::identify::Identified;
+use super::propagate::{propagate, refuse_own_settings};
 use super::refuse::Refused;
 use super::startup::Started;
 use crate::access::identity::Peer;
-use crate::access::policy::{Action, Circumstances, Denial, Permit, Policy, Question};
+use crate::access::policy::{Action, Circumstances, Denial, Permit, Policy, Question, role};
 use crate::domain::caller::Caller;
 use crate::domain::name::{DatabaseName, DbUser, NameError};
 use crate::domain::reason::CloseReason;
@@ -35,15 +36,12 @@ pub async fn authorize(shared: &Shared, identified: Identified) -> Result<Permit
     } = identified;
     let question = match question(shared, &started, caller) {
         Ok(question) => question,
-        Err(refusal) => {
-            return Err(Refused::told(
-                started.client.into_stream(),
-                started.record,
-                refusal,
-            ));
-        }
+        Err(refusal) => return Err(turned_away(started, refusal)),
     };
     started.record.asked_with(context(&question));
+    if let Err(refusal) = refuse_own_settings(&started.startup, &question.target) {
+        return Err(turned_away(started, refusal));
+    }
     let decision = choose(&shared.policy, question).await;
     shared.metrics.decided(decision.is_ok());
     match decision {
@@ -58,23 +56,26 @@ pub async fn authorize(shared: &Shared, identified: Identified) -> Result<Permit
                 permit.policies(),
                 credential.as_str(),
             );
-            Ok(Permitted {
-                started,
-                permit,
-                seat,
-            })
+            match propagate(&mut started.startup, &permit) {
+                Ok(()) => Ok(Permitted {
+                    started,
+                    permit,
+                    seat,
+                }),
+                Err(refusal) => Err(turned_away(started, refusal)),
+            }
         }
         Err(denial) => {
             if let Some(because) = denial.because() {
                 started.record.denied_because(because);
             }
-            Err(Refused::told(
-                started.client.into_stream(),
-                started.record,
-                denial.refusal(),
-            ))
+            Err(turned_away(started, denial.refusal()))
         }
     }
+}
+
+fn turned_away(started: Started, refusal: Refusal) -> Refused {
+    Refused::told(started.client.into_stream(), started.record, refusal)
 }
 
 /// For the record: what policy can judge by, beside who and what.
@@ -104,7 +105,11 @@ async fn choose(policy: &Arc<Policy>, question: Question) -> Result<Permit, Deni
 
 fn question(shared: &Shared, started: &Started, caller: Caller) -> Result<Question, Refusal> {
     let startup = &started.startup;
+    if started.begins.session_authorization.is_some() {
+        return Err(another_session_user());
+    }
     let (db_user, database) = names(started)?;
+    let asked_role = started.begins.role.as_deref().unwrap_or_default();
     let text = |name: &str| {
         let value = startup.parameter(name).unwrap_or_default();
         String::from_utf8_lossy(value).into_owned()
@@ -115,6 +120,7 @@ fn question(shared: &Shared, started: &Started, caller: Caller) -> Result<Questi
         target: started.door.target.clone(),
         db_user,
         database,
+        role: role(asked_role).map_err(|error| bad_name("role", &error))?,
         around: Circumstances {
             source: match started.peer {
                 Peer::Ip(address) => Some(address),
@@ -164,6 +170,17 @@ fn or_default(target: &Target, asked: DatabaseName, user: &[u8]) -> DatabaseName
         Some(default) if named_none => default.clone(),
         _ => asked,
     }
+}
+
+/// Only a superuser may, and whom policy has judged and the record names would not be whom the server takes the
+/// session for.
+fn another_session_user() -> Refusal {
+    Refusal::new(
+        CloseReason::PolicyDenied,
+        SqlState::INSUFFICIENT_PRIVILEGE,
+        "session_authorization may not be set when a session begins",
+    )
+    .hint("Connect as the db user that you want to be, or ask for a `role` of its own.")
 }
 
 fn bad_name(what: &str, error: &NameError) -> Refusal {

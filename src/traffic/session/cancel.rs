@@ -238,6 +238,7 @@ mod tests {
                 default_db_user: None,
                 credential: CredentialKind::Passthrough,
                 user_credentials: Default::default(),
+                propagation: Default::default(),
             }),
             address: "127.0.0.1:1".parse().unwrap(),
             key: CancelKey::new(pid, secret).unwrap(),

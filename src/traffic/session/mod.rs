@@ -13,6 +13,7 @@ pub mod cancel;
 pub mod connect;
 pub mod credential;
 pub mod identify;
+pub mod propagate;
 pub mod refuse;
 pub mod registry;
 pub mod serve;
@@ -115,8 +116,8 @@ async fn drive(shared: &Shared, accepted: Accepted) -> CloseReason {
     let opening = startup::open(shared, accepted, deadline);
     let started = match Box::pin(opening).await {
         Ok(Opened::Session(started)) => started,
-        Ok(Opened::Cancel(request)) => return cancel::serve(shared, request).await,
-        Err(refused) => return refused.tell(deadline).await,
+        Ok(Opened::Cancel(request)) => return Box::pin(cancel::serve(shared, request)).await,
+        Err(refused) => return Box::pin(refused.tell(deadline)).await,
     };
     // The steps are boxed: their futures are many times the size of the relay's, which is what a
     // session consists of for nearly all its life.
@@ -127,7 +128,7 @@ async fn drive(shared: &Shared, accepted: Accepted) -> CloseReason {
         connect::connect(shared, credentialed, deadline).await
     });
     match connected.await {
-        Ok(connected) => serve::serve(shared, *connected).await,
-        Err(refused) => refused.tell(deadline).await,
+        Ok(connected) => serve::serve(shared, connected).await,
+        Err(refused) => Box::pin(refused.tell(deadline)).await,
     }
 }

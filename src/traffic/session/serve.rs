@@ -33,14 +33,15 @@ const TERMINATE: [u8; 5] = [b'X', 0, 0, 0, 4];
 /// How long a goodbye may take.
 const GOODBYE: Duration = Duration::from_secs(1);
 
-pub async fn serve(shared: &Shared, connected: Connected) -> CloseReason {
+/// What is boxed here is not part of what a session occupies while it relays.
+pub async fn serve(shared: &Shared, connected: Box<Connected>) -> CloseReason {
     let Connected {
         started,
         permit,
         mut client,
         from_client,
         login,
-    } = connected;
+    } = *connected;
     // The places among the permitted sessions are held until the end of this function.
     let StartedRest {
         mut record,
@@ -78,16 +79,22 @@ pub async fn serve(shared: &Shared, connected: Connected) -> CloseReason {
         backend_pid: pid,
         began: shared.clock.now(),
     });
-    ask_again(shared, &listed, &permit).await;
+    Box::pin(ask_again(shared, &listed, &permit)).await;
+    if let Some(refusal) = ended_before_it_began(&listed) {
+        drop(listed);
+        Box::pin(say_goodbye(server, true)).await;
+        return Box::pin(Refused::told(client, record, refusal).tell(Instant::now())).await;
+    }
     let _open = shared.metrics.session_open();
     record.legs(Legs {
         client: client.tls_version(),
         server: version_name(server.get_ref().1),
     });
-    if let Err(error) = record.connected(pid, began.elapsed()).await {
-        say_goodbye(server, true).await;
+    let opened = Box::pin(record.connected(pid, began.elapsed())).await;
+    if let Err(error) = opened {
+        Box::pin(say_goodbye(server, true)).await;
         let refused = Refused::told(client, record, audit_unavailable(&error));
-        return refused.tell(Instant::now()).await;
+        return Box::pin(refused.tell(Instant::now())).await;
     }
     let leftovers = Leftovers {
         from_client,
@@ -104,7 +111,7 @@ pub async fn serve(shared: &Shared, connected: Connected) -> CloseReason {
     // Boxed: room for the goodbyes is not carried through the session's life.
     let words = last_words(&ending, record.session());
     // Before the goodbyes: they may last longer than the process.
-    record.closed(ending.reason, volume).await;
+    Box::pin(record.closed(ending.reason, volume)).await;
     Box::pin(part(shared, &ending, (client, words), (server, route.as_deref()))).await;
     ending.reason
 }
@@ -129,6 +136,15 @@ async fn ask_again(shared: &Shared, listed: &Listed<'_>, permit: &Permit) {
     let permitted = aside(move || is_still_permitted(&policy, &asked, now)).await;
     if permitted != Some(true) {
         listed.control.wish(Wish::EndNow(CloseReason::PolicyChanged));
+    }
+}
+
+/// A session that is not to be must not be seen to begin: the client could have sent a query ahead.
+fn ended_before_it_began(listed: &Listed<'_>) -> Option<Refusal> {
+    match listed.control.current() {
+        // A drain lets those who are in finish what they have begun.
+        Wish::Run | Wish::EndWhenIdle(CloseReason::Shutdown) | Wish::EndNow(CloseReason::Shutdown) => None,
+        Wish::EndWhenIdle(reason) | Wish::EndNow(reason) => Some(permit_ended(reason)),
     }
 }
 

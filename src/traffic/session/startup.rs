@@ -4,9 +4,11 @@
 //! (the class of CVE-2021-23214): what is there before an SSLRequest was answered is refused, and what
 //! comes later becomes the start of a TLS handshake, and fails as such.
 
+mod begins;
 mod fault;
 mod opener;
 
+pub use begins::Begins;
 pub use fault::Fault;
 
 use super::arrive::arrive;
@@ -21,7 +23,6 @@ use crate::error::{Refusal, SqlState};
 use crate::platform::task::Shutdown;
 use crate::platform::tls::stream::ClientStream;
 use crate::platform::wire::frame::FrameReader;
-use crate::platform::wire::options::settings;
 use crate::platform::wire::startup::{Opening, StartupMessage};
 use fault::silently;
 use opener::Opener;
@@ -47,6 +48,7 @@ pub enum Opened {
 pub struct Started {
     pub client: FrameReader<ClientStream>,
     pub startup: StartupMessage,
+    pub begins: Begins,
     pub peer: Peer,
     pub door: Arc<Door>,
     pub record: Record,
@@ -97,12 +99,14 @@ pub async fn open(shared: &Shared, accepted: Accepted, deadline: Instant) -> Res
             let mut record = Record::open(shared.audit.clone(), &origin, stream.is_tls());
             let user = startup.parameter("user").unwrap_or_default();
             record.asked_for(user, startup.parameter("database").unwrap_or(user));
-            record.begins_as(role_of(&startup).as_deref());
+            let begins = Begins::of(&startup);
+            record.begins_as(begins.instead());
             record.server_name(stream.server_name().or(arrival.server_name.as_deref()));
             match admit(shutdown, &door, &stream, place, entry) {
                 Ok(place) => Ok(Opened::Session(Box::new(Started {
                     client: FrameReader::new(stream),
                     startup,
+                    begins,
                     peer: arrival.peer,
                     door,
                     record,
@@ -120,26 +124,6 @@ pub async fn open(shared: &Shared, accepted: Accepted, deadline: Instant) -> Res
         // negotiate() returns neither of the two.
         Opening::Ssl | Opening::Gss => Err(silently(CloseReason::ProtocolViolation, &origin)),
     }
-}
-
-/// `role` or `session_authorization`, by `options` or by a parameter of its own, which the server reads
-/// last.
-fn role_of(startup: &StartupMessage) -> Option<Vec<u8>> {
-    let is_role = |name: &[u8]| {
-        [&b"role"[..], b"session_authorization"]
-            .iter()
-            .any(|known| known.eq_ignore_ascii_case(name))
-    };
-    // Of several `options` the server takes the last.
-    let options = startup
-        .parameters()
-        .filter(|(name, _)| *name == b"options")
-        .last();
-    let options = settings(options.map(|(_, value)| value).unwrap_or_default());
-    let mut by_options = options.into_iter().filter(|setting| is_role(&setting.name));
-    let by_parameter = startup.parameters().filter(|(name, _)| is_role(name));
-    let last = by_parameter.last().map(|(_, value)| value.to_vec());
-    last.or_else(|| by_options.next_back().map(|setting| setting.value))
 }
 
 /// The limits and rules that hold before it matters who the caller is.
@@ -218,25 +202,4 @@ fn tls_required() -> Refusal {
         "this listener accepts TLS connections only",
     )
     .hint("Connect with sslmode=require or stronger.")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_role_that_a_session_begins_with_is_seen() {
-        let role = |parameters: &[(&str, &str)]| {
-            role_of(&StartupMessage::new(parameters.iter().copied()))
-                .map(|role| String::from_utf8(role).unwrap())
-        };
-        assert_eq!(role(&[("user", "app")]), None);
-        let options = ("options", "-c role=one -c Session-Authorization=two");
-        assert_eq!(role(&[options]).as_deref(), Some("two"));
-        assert_eq!(
-            role(&[options, ("options", "-c role=last")]).as_deref(),
-            Some("last")
-        );
-        assert_eq!(role(&[("ROLE", "three"), options]).as_deref(), Some("three"));
-    }
 }

@@ -1,7 +1,10 @@
 //! Proofs of AWS identities, judged by the sandbox's STS.
 
+mod request;
+
+use super::by_driver::assert_drivers_log_in;
 use super::client::by_password;
-use super::{assert_drivers_log_in, assert_is, assert_not_proven, configuration, permit, psql_as, refusal};
+use super::{assert_is, assert_not_proven, configuration, permit, psql_as, refusal};
 use crate::drivers::python;
 use crate::support::issuer::base64url;
 use crate::support::raw::Message;

@@ -66,7 +66,7 @@ fn a_client_without_a_token_learns_whom_to_ask() {
     let issuer = Issuer::start(&[&key]);
     let proxy = proxy(sandbox, &issuer, "");
     let refused = assert_sent_to_the_issuer(&issuer, present(&proxy, ""));
-    assert_not_proven(&proxy, &refused, "nothing that the listener accepts was proven");
+    assert_not_proven(&proxy, &refused, "was told whom to ask for one");
     let expired = {
         let mut claims = issuer.claims("jane", &["readers"]);
         claims["exp"] = json!(crate::support::issuer::seconds() - 1);

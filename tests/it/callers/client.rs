@@ -35,7 +35,13 @@ pub fn outcome<S: Read + Write>(raw: &mut Raw<S>) -> Vec<Message> {
 
 /// The startup message, and what it is answered with.
 pub fn knock<S: Read + Write>(raw: &mut Raw<S>, user: &str) -> Message {
-    raw.send(&startup(3 << 16, &[("user", user), ("database", "app")]));
+    knock_with(raw, user, &[])
+}
+
+/// With more parameters.
+fn knock_with<S: Read + Write>(raw: &mut Raw<S>, user: &str, more: &[(&str, &str)]) -> Message {
+    let parameters = [&[("user", user), ("database", "app")], more].concat();
+    raw.send(&startup(3 << 16, &parameters));
     raw.message().expect("an answer")
 }
 
@@ -77,8 +83,17 @@ pub struct Challenged<S = TcpStream> {
     scram: ScramSha256,
 }
 
-pub fn challenged<S: Read + Write>(mut raw: Raw<S>, user: &str, password: &str) -> Challenged<S> {
-    let asked = knock(&mut raw, user);
+pub fn challenged<S: Read + Write>(raw: Raw<S>, user: &str, password: &str) -> Challenged<S> {
+    challenged_with(raw, user, password, &[])
+}
+
+fn challenged_with<S: Read + Write>(
+    mut raw: Raw<S>,
+    user: &str,
+    password: &str,
+    more: &[(&str, &str)],
+) -> Challenged<S> {
+    let asked = knock_with(&mut raw, user, more);
     assert_eq!(code(&asked), SASL);
     let mut scram = ScramSha256::new(password.as_bytes(), ChannelBinding::unsupported());
     raw.send(&sasl_initial("SCRAM-SHA-256", scram.message()));
@@ -117,6 +132,16 @@ impl<S: Read + Write> Challenged<S> {
 
 pub fn by_scram(port: u16, user: &str, password: &str) -> Vec<Message> {
     challenged(Raw::connect(port), user, password).finish().0
+}
+
+/// With more parameters in the startup message.
+pub fn by_scram_with(
+    port: u16,
+    user: &str,
+    password: &str,
+    more: &[(&str, &str)],
+) -> (Vec<Message>, Raw<TcpStream>) {
+    challenged_with(Raw::connect(port), user, password, more).finish()
 }
 
 /// From another address of this machine.

@@ -1,142 +1,132 @@
-//! Client certificates, presented by psql to the real binary.
+//! Client certificates: which name of them counts, and every client that can present one.
 
-use super::client::{SASL, code, knock};
-use super::{NOT_PROVEN, configuration, directory, permit, scram};
-use crate::support::raw::SSL_REQUEST;
-use crate::support::tls::{client_tls, start};
-use crate::support::{Proxy, Raw, Sandbox, psql};
-use rcgen::{
-    BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, SanType,
-    date_time_ymd,
-};
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
-use std::process::Output;
-use std::time::{Duration, SystemTime};
+mod house;
+mod names;
+mod refused;
+mod replaced;
 
-const CDC: &str = "spiffe://example.org/cdc";
+use super::by_driver::{ASYNCPG, PSYCOPG, by_sqlx};
+use super::{NOT_PROVEN, assert_is, configuration, line_of_session, permit, scram};
+use crate::drivers::{node_modules, python};
+use crate::support::{Proxy, Sandbox};
+use house::{Held, House, dns, named, uri};
+use sqlx::postgres::{PgConnectOptions, PgSslMode};
+use std::path::Path;
+use std::process::{Command, Output};
 
-struct Authority {
-    folder: PathBuf,
-    issuer: Issuer<'static, KeyPair>,
+const SPIFFE: &str = "spiffe://example.org/ns/prod/sa/report";
+const WHO: &str = "select current_user";
+
+/// Whoever has any certificate.
+fn anybody() -> String {
+    permit("is Certificate", "app_ro")
 }
 
-impl Authority {
-    fn new(folder: PathBuf) -> Self {
-        let mut params = CertificateParams::default();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let key = KeyPair::generate().unwrap();
-        let certificate = params.self_signed(&key).unwrap();
-        std::fs::write(folder.join("ca.pem"), certificate.pem()).unwrap();
-        Self {
-            folder,
-            issuer: Issuer::new(params, key),
-        }
-    }
-
-    /// Writes certificate and key; returns what libpq is told of them.
-    fn client(&self, name: &str, uris: &[&str], lives: Duration) -> String {
-        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
-        let mut params = CertificateParams::default();
-        let uris = uris.iter().map(|uri| SanType::URI((*uri).try_into().unwrap()));
-        params.subject_alt_names = uris.collect();
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
-        params.not_before = date_time_ymd(2020, 1, 1);
-        params.not_after = date_time_ymd(1970, 1, 1) + since + lives;
-        let key = KeyPair::generate().unwrap();
-        let certificate = params.signed_by(&key, &self.issuer).unwrap();
-        let path = |end: &str| self.folder.join(format!("{name}.{end}"));
-        std::fs::write(path("crt"), certificate.pem()).unwrap();
-        std::fs::write(path("key"), key.serialize_pem()).unwrap();
-        std::fs::set_permissions(path("key"), std::fs::Permissions::from_mode(0o600)).unwrap();
-        format!(
-            "sslcert={} sslkey={}",
-            path("crt").display(),
-            path("key").display()
-        )
-    }
-}
-
-const HOUR: Duration = Duration::from_secs(3_600);
-
-fn proxy(sandbox: &Sandbox, folder: &Path, authenticators: &[&str], head: &str) -> Proxy {
-    let ca = format!(
-        "client_ca_file = \"{}\"\nclient_name = \"uri\"",
-        folder.join("ca.pem").display()
-    );
-    let tables = client_tls(sandbox, &ca) + &scram::table(sandbox, &[("dashboard", scram::SECRET)]);
-    let cedar = permit(&format!("== Certificate::\"uri:{CDC}\""), "app_ro");
-    Proxy::start(
-        sandbox,
-        &configuration(sandbox, authenticators, &cedar, (head, &tables)),
-    )
-}
-
-fn with(proxy: &Proxy, certificate: &str, sql: &str) -> Output {
-    let connection = format!(
-        "host=localhost hostaddr=127.0.0.1 port={} sslmode=require user=app_ro dbname=app {certificate}",
-        proxy.port()
-    );
-    psql(&connection, &[], sql)
-}
-
-fn error(output: &Output) -> String {
-    assert!(!output.status.success(), "{output:?}");
-    String::from_utf8_lossy(&output.stderr).into_owned()
+/// psql was told that nothing is proven, and no more; the log says why.
+#[track_caller]
+fn assert_names_nobody(proxy: &Proxy, output: &Output, because: &str) {
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(told.contains(NOT_PROVEN) && output.stdout.is_empty(), "{told}");
+    let session = told.split("dbproxy session ").nth(1).expect("a session");
+    let line = line_of_session(proxy, session.lines().next().unwrap());
+    assert!(line.contains(because), "no `{because}` in {line}");
 }
 
 #[test]
-fn a_certificate_proves_the_one_it_names() {
+fn every_driver_can_present_a_certificate() {
     let (sandbox, _turn) = Sandbox::shared();
-    let authority = Authority::new(directory(sandbox));
-    let proxy = proxy(sandbox, &authority.folder, &["mtls"], "");
-    let good = authority.client("good", &[CDC], HOUR);
-    let output = with(&proxy, &good, "select current_user");
-    assert_eq!(output.stdout, b"app_ro\n", "{output:?}\n{}", proxy.log());
-    proxy.wait_until_logged(&format!("caller=cert:uri:{CDC}"));
-
-    let other = authority.client("other", &["spiffe://example.org/other"], HOUR);
-    let told = error(&with(&proxy, &other, "select 1"));
-    assert!(told.contains("may not connect as db user"), "{told}");
-    for (name, uris) in [("two", &[CDC, "spiffe://example.org/cdc2"][..]), ("none", &[])] {
-        let certificate = authority.client(name, uris, HOUR);
-        let told = error(&with(&proxy, &certificate, "select 1"));
-        assert!(told.contains(NOT_PROVEN), "{name}: {told}");
+    let house = House::new(sandbox);
+    let cedar = permit(&format!("== Certificate::\"uri:{SPIFFE}\""), "app_ro");
+    let proxy = house.proxy(sandbox, &cedar, "required = true");
+    let held = house.give("report", &named(1, &[uri(SPIFFE)]));
+    assert_is(&proxy, &house.psql(&proxy, Some(&held), WHO), "app_ro");
+    let python = python();
+    let scripts: [(&Path, &str, &str); 4] = [
+        (&python, "-c", PSYCOPG),
+        (&python, "-c", ASYNCPG),
+        (Path::new("node"), "-e", NODE_POSTGRES),
+        (Path::new("node"), "-e", POSTGRES_JS),
+    ];
+    for (program, flag, script) in scripts {
+        let output = Command::new(program)
+            .args([flag, script])
+            .env("NODE_PATH", node_modules())
+            .env("PGHOST", "localhost")
+            .env("PGPORT", proxy.port().to_string())
+            .env("PGUSER", "jane")
+            .env("PGDATABASE", "app")
+            .env("PGSSLMODE", "verify-full")
+            .env("PGSSLROOTCERT", &house.roots)
+            .env("PGSSLCERT", &held.certificate)
+            .env("PGSSLKEY", &held.key)
+            .output()
+            .unwrap();
+        assert_is(&proxy, &output, "app_ro");
     }
-    let told = error(&with(&proxy, "sslcert=/nonexistent", "select 1"));
-    assert!(told.contains(NOT_PROVEN), "{told}");
+    let options = PgConnectOptions::new_without_pgpass()
+        .host("localhost")
+        .port(proxy.port())
+        .username("jane")
+        .database("app")
+        .ssl_mode(PgSslMode::VerifyFull)
+        .ssl_root_cert(&house.roots)
+        .ssl_client_cert(&held.certificate)
+        .ssl_client_key(&held.key);
+    assert_eq!(by_sqlx(&options).unwrap(), "app_ro");
+    proxy.wait_until_logged(&format!("caller=cert:uri:{SPIFFE} "));
 
-    let stranger = Authority::new(directory(sandbox)).client("stranger", &[CDC], HOUR);
-    let told = error(&with(&proxy, &stranger, "select 1"));
-    assert!(!told.contains("FATAL"), "it does not get through TLS: {told}");
-    proxy.wait_for_metric("dbproxy_connections_closed_total{reason=\"client_tls\"}", 1.0);
+    // Another one's is another one's.
+    let held = house.give("other", &named(2, &[uri(&format!("{SPIFFE}2"))]));
+    let told = house.psql(&proxy, Some(&held), WHO).stderr;
+    let told = String::from_utf8_lossy(&told);
+    assert!(told.contains("HINT:  You may be none of the db users"), "{told}");
+    proxy.wait_until_logged(&format!("caller=cert:uri:{SPIFFE}2 "));
 }
 
-/// Who has none is asked by the authenticator behind it.
-#[test]
-fn who_has_no_certificate_may_be_asked_for_something_else() {
-    let (sandbox, _turn) = Sandbox::shared();
-    let authority = Authority::new(directory(sandbox));
-    let proxy = proxy(sandbox, &authority.folder, &["mtls", "scram"], "");
-    let good = authority.client("good", &[CDC], HOUR);
-    assert_eq!(with(&proxy, &good, "select current_user").stdout, b"app_ro\n");
-    let mut raw = Raw::connect(proxy.port());
-    raw.send(&SSL_REQUEST);
-    assert_eq!(raw.byte(), b'S');
-    let mut raw = start(sandbox, raw, None).unwrap();
-    assert_eq!(code(&knock(&mut raw, "dashboard")), SASL);
-}
+/// Its own reading of the environment gives node-postgres no key.
+const NODE_POSTGRES: &str = "
+const [ca, cert, key] = ['ROOTCERT', 'CERT', 'KEY'].map((name) => require('fs').readFileSync(process.env['PGSSL' + name]));
+const client = new (require('pg').Client)({ ssl: { ca, cert, key } });
+client.connect()
+  .then(() => client.query('select current_user'))
+  .then((result) => { console.log(result.rows[0].current_user); return client.end(); })";
+const POSTGRES_JS: &str = "
+const [ca, cert, key] = ['ROOTCERT', 'CERT', 'KEY'].map((name) => require('fs').readFileSync(process.env['PGSSL' + name]));
+const sql = require('postgres')({ ssl: { ca, cert, key, servername: 'localhost' }, fetch_types: false });
+sql`select current_user`.then(([row]) => { console.log(row.current_user); return sql.end(); })";
 
+/// A certificate is optional inside TLS; what stands behind `mtls` is asked of those who have none.
 #[test]
-fn a_session_ends_with_the_certificate_that_opened_it() {
+fn without_a_certificate_the_next_authenticator_asks() {
     let (sandbox, _turn) = Sandbox::shared();
-    let authority = Authority::new(directory(sandbox));
-    let proxy = proxy(sandbox, &authority.folder, &["mtls"], "session_grace = \"1s\"\n");
-    let brief = authority.client("brief", &[CDC], Duration::from_secs(5));
-    let told = error(&with(&proxy, &brief, "select pg_sleep(60)"));
-    assert!(
-        told.contains("57P01") && told.contains("proof of who you are has expired"),
-        "{told}"
-    );
-    proxy.wait_for_metric("dbproxy_connections_closed_total{reason=\"proof_expired\"}", 1.0);
+    let house = House::new(sandbox);
+    let held = house.give("jane", &named(1, &[dns("jane.example.org")]));
+    let twice = house.give("twice", &named(2, &[dns("a.example.org"), dns("b.example.org")]));
+    let alone = house.proxy(sandbox, &anybody(), "");
+    let because = "nothing that the listener accepts was proven";
+    assert_names_nobody(&alone, &house.psql(&alone, None, WHO), because);
+    assert_names_nobody(&alone, &super::psql_as(&alone, "jane", "", WHO), because);
+
+    let cedar = anybody() + &permit("is PasswordUser", "app_rw");
+    let tables = scram::table(sandbox, &[("jane", scram::SECRET)]) + &house.tls(sandbox, "");
+    let password = [("PGPASSWORD", scram::SECRET)];
+    let who = |authenticators: &[&str], held: Option<&Held>, environment: &[(&str, &str)]| {
+        let config = configuration(sandbox, authenticators, &cedar, ("", &tables));
+        let proxy = Proxy::start(sandbox, &config);
+        let output = house.psql_with(&proxy, held, environment, WHO);
+        (proxy, output)
+    };
+    let (proxy, output) = who(&["mtls", "scram"], Some(&held), &password);
+    assert_is(&proxy, &output, "app_ro");
+    let (proxy, output) = who(&["mtls", "scram"], None, &password);
+    assert_is(&proxy, &output, "app_rw");
+    let (_proxy, output) = who(&["mtls", "scram"], None, &[]);
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(told.contains("no password supplied"), "{told}");
+    // One that names nobody is not passed over.
+    let (proxy, output) = who(&["mtls", "scram"], Some(&twice), &password);
+    assert_names_nobody(&proxy, &output, "more than one DNS name");
+    // Everybody is asked for a password first: then a certificate stands for nothing.
+    let (proxy, output) = who(&["scram", "mtls"], Some(&held), &password);
+    assert_is(&proxy, &output, "app_rw");
 }

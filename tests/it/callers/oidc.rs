@@ -1,7 +1,8 @@
 //! Tokens of an issuer as the password; the groups in them decide.
 
+use super::by_driver::assert_drivers_log_in;
 use super::client::{by_password, whoami, with_password};
-use super::{assert_drivers_log_in, assert_is, assert_not_proven, configuration, permit, psql_as, refusal};
+use super::{assert_is, assert_not_proven, configuration, permit, psql_as, refusal};
 use crate::support::issuer::{Issuer, Key, base64url, seconds, unsigned};
 use crate::support::raw::SSL_REQUEST;
 use crate::support::tls::{client_tls, start};
@@ -316,4 +317,69 @@ fn a_session_ends_with_the_token_that_opened_it() {
     assert_eq!(outcome.last().unwrap().tag, b'Z', "{outcome:?}");
     let ended = raw.message().expect("last words, while the session is idle");
     assert_eq!(ended.field(b'C'), "57P01", "{ended:?}");
+}
+
+/// One issuer, two audiences: each token is judged by the settings of its own.
+#[test]
+fn a_session_outlives_its_token_where_the_issuers_settings_say_so() {
+    let (sandbox, _turn) = Sandbox::shared();
+    let key = Key::new("one");
+    let issuer = Issuer::start(&[&key]);
+    let tables = issuer.table("")
+        + &format!(
+            "[oidc.long]\nissuer = \"{}\"\naudience = \"long\"\ngroups_prefix = \"long:\"\n\
+             sessions_outlive_token = true\n",
+            issuer.url
+        );
+    let cedar = cedar()
+        + "@id(\"view\") permit (principal is LocalUser, action == Action::\"view\", resource);"
+        + "@id(\"long\") @max_session(\"8h\") permit (principal in Group::\"long:readers\", action, resource == \
+           DbUser::\"orders/app_ro\");";
+    let audit = sandbox
+        .dir
+        .join(format!("oidc-long-{}.jsonl", std::process::id()));
+    let _ = std::fs::remove_file(&audit);
+    let tables = format!("{tables}[audit]\nfile = \"{}\"\n", audit.display());
+    let mut proxy = Proxy::start(sandbox, &configuration(sandbox, &["oidc"], &cedar, ("", &tables)));
+    let mut claims = issuer.claims("jane", &["readers"]);
+    claims["exp"] = json!(seconds() + 4);
+    let log_in = |claims: &Value| {
+        let mut raw = Raw::connect(proxy.port());
+        let outcome = with_password(&mut raw, "jane", key.sign(claims).as_bytes());
+        assert_eq!(outcome.last().unwrap().tag, b'Z', "{outcome:?}");
+        raw
+    };
+    let mut short = log_in(&claims);
+    claims["aud"] = json!("long");
+    let mut long = log_in(&claims);
+    let output = crate::support::proxy::dbproxy(&[])
+        .args(["sessions", "-o", "json", "--admin", &proxy.admin()])
+        .output()
+        .unwrap();
+    let sessions: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let reasons: Vec<_> = sessions
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|session| &session["expires_reason"])
+        .collect();
+    assert_eq!(
+        reasons,
+        [&json!("proof_expired"), &json!("permit_expired")],
+        "{sessions}"
+    );
+    assert_eq!(short.message().expect("last words").field(b'C'), "57P01");
+    long.query("select 1");
+    long.read_until(b'Z');
+    drop(long);
+    proxy.signal("TERM");
+    proxy.wait_for_exit();
+    let lines = std::fs::read_to_string(&audit).unwrap();
+    let ends: Vec<Value> = lines
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .filter(|line| line["event"] == "session.closed")
+        .map(|line| line["reason"].clone())
+        .collect();
+    assert_eq!(ends, [json!("proof_expired"), json!("client_closed")]);
 }

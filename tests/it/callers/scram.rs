@@ -1,10 +1,11 @@
 //! Passwords of callers' own, against a file of verifiers.
 
+mod bound;
+
+use super::by_driver::assert_drivers_log_in;
 use super::client::{SASL, SASL_CONTINUE, by_scram, challenged, code, whoami};
-use super::{
-    NOT_PROVEN, assert_drivers_log_in, assert_is, assert_not_proven, configuration, directory, permit,
-    psql_as, refusal,
-};
+use super::{NOT_PROVEN, assert_is, assert_not_proven, configuration, directory, permit, psql_as, refusal};
+use crate::replicas::{free_address, secret_file};
 use crate::support::raw::{Message, SSL_REQUEST};
 use crate::support::tls::{client_tls, start};
 use crate::support::{Proxy, Raw, Sandbox, psql};
@@ -65,7 +66,7 @@ fn a_wrong_password_is_refused_as_postgresql_does() {
     let error = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(error.contains("28P01") || error.contains(NOT_PROVEN), "{error}");
     proxy.wait_until_logged("the proof does not fit the verifier");
-    let error = super::by_tokio_postgres(&proxy, "dashboard", "a guess").unwrap_err();
+    let error = super::by_driver::by_tokio_postgres(&proxy, "dashboard", "a guess").unwrap_err();
     assert_eq!(error.code().unwrap().code(), "28P01");
     assert_eq!(error.as_db_error().unwrap().message(), NOT_PROVEN);
     assert_eq!(proxy.metric("dbproxy_dial_seconds_count"), 0.0);
@@ -119,14 +120,49 @@ fn nobody_learns_which_names_have_a_password() {
         );
     }
     // Asked twice, an unknown name has the same salt, as a known one has.
-    let salt = |user: &str| {
-        let challenge = challenged(Raw::connect(proxy.port()), user, "a guess").seen[1].clone();
-        let text = String::from_utf8_lossy(&challenge.body[4..]).into_owned();
-        text.split(',').nth(1).unwrap().to_owned()
-    };
+    let salt = |user: &str| salt_and_iterations(&proxy, user);
     assert_eq!(salt("nobody"), salt("nobody"));
     assert_ne!(salt("nobody"), salt("noone"));
     assert_eq!(salt("dashboard"), salt("dashboard"));
+}
+
+/// What a name is asked with: `s=…,i=…`.
+fn salt_and_iterations(proxy: &Proxy, user: &str) -> String {
+    let challenge = challenged(Raw::connect(proxy.port()), user, "a guess").seen[1].clone();
+    let text = String::from_utf8_lossy(&challenge.body[4..]).into_owned();
+    text.split_once(',').unwrap().1.to_owned()
+}
+
+/// Whoever asks two replicas, or one before and after it was started anew, must not see by a changed salt who is
+/// unknown.
+#[test]
+fn replicas_ask_an_unknown_name_the_same() {
+    let (sandbox, _turn) = Sandbox::shared();
+    let tables = table(sandbox, &[("dashboard", SECRET)]);
+    let replica = |secret: &str| {
+        let own = free_address();
+        let file = secret_file(sandbox, &format!("scram-{}", &secret[..1]), secret);
+        let peers = format!(
+            "[peers]\nlisten = \"{own}\"\nmembers = [\"{own}\"]\nsecret_file = \"{}\"\n",
+            file.display()
+        );
+        let config = configuration(sandbox, &["scram"], "", ("", &(tables.clone() + &peers)));
+        Proxy::start(sandbox, &config)
+    };
+    let asked =
+        |proxy: &Proxy| ["dashboard", "nobody", "ünknown"].map(|user| salt_and_iterations(proxy, user));
+    let (one, other) = (replica(&"7".repeat(64)), replica(&"7".repeat(64)));
+    let first = asked(&one);
+    assert_eq!(asked(&other), first);
+    drop(one);
+    assert_eq!(asked(&replica(&"7".repeat(64))), first);
+    let iterations = |asked: &str| asked.split_once(",i=").unwrap().1.to_owned();
+    assert_eq!(iterations(&first[1]), iterations(&first[0]));
+    assert_ne!(first[1], first[2]);
+    // The salt is made of the secret: without it nobody can tell what it would be.
+    let strangers = asked(&replica(&"8".repeat(64)));
+    assert_eq!(strangers[0], first[0], "this one is in the file");
+    assert_ne!(strangers[1], first[1]);
 }
 
 /// An exchange that was heard opens nothing a second time: the nonce is another one.
@@ -159,21 +195,6 @@ fn inside_tls_it_works_too() {
     assert_eq!(whoami(&mut raw), "app_ro");
 }
 
-/// For when `ClientStream::server_leaf` knows the certificate: then SCRAM-SHA-256-PLUS is offered inside TLS.
-#[test]
-fn channel_binding_can_be_required() {
-    let (sandbox, _turn) = Sandbox::shared();
-    let proxy = proxy(sandbox, &client_tls(sandbox, ""));
-    let connection = format!(
-        "host=localhost port={} user=dashboard dbname=app sslmode=verify-full sslrootcert={} channel_binding=require",
-        proxy.port(),
-        sandbox.text("/ca/proxy_ca")
-    );
-    let output = psql(&connection, &[("PGPASSWORD", SECRET)], "select current_user");
-    assert_is(&proxy, &output, "app_ro");
-}
-
-/// For when SIGHUP reaches the file, as its reference says.
 #[test]
 fn the_file_is_read_again_on_sighup_and_a_broken_one_is_not_taken() {
     let (sandbox, _turn) = Sandbox::shared();

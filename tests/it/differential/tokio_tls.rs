@@ -1,5 +1,6 @@
 //! TLS for tokio-postgres with the rustls that dbproxy has anyway.
 
+use aws_lc_rs::digest;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
@@ -59,7 +60,13 @@ pub struct Stream(tokio_rustls::client::TlsStream<Socket>);
 
 impl TlsStream for Stream {
     fn channel_binding(&self) -> ChannelBinding {
-        ChannelBinding::none()
+        let (_, session) = self.0.get_ref();
+        let leaf = session.peer_certificates().and_then(<[_]>::first);
+        // Certificates of the sandbox are signed with SHA-256, which then is the hash that counts (RFC 5929).
+        leaf.map_or_else(ChannelBinding::none, |leaf| {
+            let hash = digest::digest(&digest::SHA256, leaf);
+            ChannelBinding::tls_server_end_point(hash.as_ref().to_vec())
+        })
     }
 }
 

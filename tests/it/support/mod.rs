@@ -1,5 +1,11 @@
 //! What the tests stand on: the sandbox, a dbproxy of their own, a client that speaks raw bytes.
 
+#[expect(
+    dead_code,
+    reason = "the unit tests of TLS, to which it belongs, use all of it"
+)]
+#[path = "../../../src/platform/tls/server/tests/authority.rs"]
+pub mod authority;
 pub mod issuer;
 pub mod modern;
 pub mod proxy;

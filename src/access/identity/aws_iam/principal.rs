@@ -2,11 +2,8 @@
 
 use super::answer::CallerIdentity;
 use super::error::AwsIamError;
+use crate::domain::caller::{SSO_HASH, SSO_PREFIX};
 
-/// What the role names of IAM Identity Center's permission sets begin with.
-const SSO_PREFIX: &str = "AWSReservedSSO_";
-/// A permission set's role ends in so many hexadecimal digits, which change when it is provisioned anew.
-const SSO_HASH: usize = 16;
 const ARN_BYTES_MAX: usize = 2_048;
 
 /// A proven AWS principal.

@@ -1,7 +1,7 @@
 //! What a token says, and whether it is acceptable.
 
 use super::error::OidcError;
-use super::{Proof, Settings};
+use super::terms::{Proof, Settings};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -53,6 +53,7 @@ impl Claims {
         Ok(Proof {
             expires: self.expires(settings.max_lifetime, now)?,
             issuer: settings.issuer.clone(),
+            audience: settings.audience.clone(),
             subject: self.name("sub")?.ok_or(OidcError::Claim("sub"))?.to_owned(),
             email: self.email()?,
             groups: self.groups(&settings.groups_claim)?,

@@ -5,7 +5,7 @@ use crate::error::Chain;
 use issuer::{Server, base64, ed_jwk, p256_jwk, rsa_jwk, token};
 use serde_json::{Value, json};
 use std::sync::Mutex;
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 
 const START: u64 = 1_700_000_000;
 const HOUR: u64 = 3_600;

@@ -29,6 +29,7 @@ fn target(name: &str) -> Target {
         default_db_user: None,
         credential: CredentialKind::Passthrough,
         user_credentials: Default::default(),
+        propagation: Default::default(),
     }
 }
 

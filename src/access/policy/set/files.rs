@@ -2,6 +2,7 @@
 
 use super::super::problem::{Problem, Problems};
 use super::SCHEMA;
+use aws_lc_rs::digest::{Context, SHA256};
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -56,6 +57,21 @@ pub fn read(dir: &Path) -> Result<Vec<PolicyFile>, Problems> {
         true => Ok(files),
         false => Err(Problems(problems)),
     }
+}
+
+/// SHA-256 of the names and texts, each with its length before it; where the directory is does not count.
+pub(super) fn digest(files: &[PolicyFile]) -> String {
+    let mut context = Context::new(&SHA256);
+    for file in files {
+        let name = file.path.file_name().unwrap_or_default().as_encoded_bytes();
+        for part in [name, file.text.as_bytes()] {
+            context.update(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+            context.update(part);
+        }
+    }
+    let hash = context.finish();
+    let hex = hash.as_ref().iter().map(|byte| format!("{byte:02x}"));
+    format!("sha256:{}", hex.collect::<String>())
 }
 
 /// A copy that says something else would mislead whoever writes policies by it.

@@ -2,16 +2,20 @@
 
 use super::super::entities::Parties;
 use super::super::problem::Problem;
+use crate::domain::caller::role_as_callers_have_it;
 use cedar_policy::{
     ActionConstraint, Effect, EntityTypeName, EntityUid, Policy, PrincipalConstraint, ResourceConstraint,
 };
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 /// Longest session that an annotation may name: ten years.
 const SESSION_SECONDS_MAX: u64 = 10 * 365 * 24 * 3_600;
+
+/// What is done to db users; the other actions are those of operators.
+const CLIENTS_ACTIONS: [&str; 2] = ["connect", "replicate"];
 
 /// A policy of the set.
 #[derive(Debug, Clone)]
@@ -49,10 +53,12 @@ impl Scope {
         }
     }
 
-    fn entity(&self) -> Option<&EntityUid> {
+    /// Whether nothing of this type is left out.
+    fn is_all_of(&self, wanted: &str) -> bool {
         match self {
-            Self::Any | Self::Is(_) => None,
-            Self::Eq(entity) | Self::In(entity) | Self::IsIn(_, entity) => Some(entity),
+            Self::Any => true,
+            Self::Is(kind) => kind.to_string() == wanted,
+            Self::Eq(_) | Self::In(_) | Self::IsIn(..) => false,
         }
     }
 }
@@ -70,6 +76,9 @@ impl Rule {
                 return Err(Problem::error(file, what).into());
             }
         };
+        if let Some(problem) = role_of_nobody(policy, &id, file) {
+            return Err(problem.into());
+        }
         Ok(Self {
             max_session,
             description: policy.annotation("description").map(str::to_owned),
@@ -112,35 +121,63 @@ impl Rule {
         self.policy.effect() == Effect::Permit
     }
 
-    /// The entities that the head names.
-    pub fn named(&self) -> impl Iterator<Item = &EntityUid> {
-        self.principal.entity().into_iter().chain(self.resource.entity())
+    /// The entities that the policy names, in its head or its conditions.
+    pub fn named(&self) -> BTreeSet<EntityUid> {
+        self.policy.entity_literals().into_iter().collect()
     }
 
-    /// A permit for everybody, or for everything, without a condition.
+    /// A permit for everybody, or for everything, without a condition. Operators are permitted by target at
+    /// most, and mostly for all: only that everybody is one of them is odd.
     pub fn too_broad(&self) -> Option<Problem> {
-        let unconditional = !self.has_condition();
-        let what = match (&self.principal, &self.resource) {
-            (Scope::Any, Scope::Any) => "everybody, and every db user",
-            (Scope::Any, _) => "everybody",
-            (_, Scope::Any) => "every db user of every target",
-            _ => return None,
+        if !self.is_permit() || self.has_condition() {
+            return None;
+        }
+        let everybody = self.principal == Scope::Any;
+        let every_user = self.lets(&CLIENTS_ACTIONS) && self.resource.is_all_of("DbUser");
+        let what = match (everybody, every_user) {
+            (true, true) => "everybody, and every db user",
+            (true, false) => "everybody",
+            (false, true) => "every db user of every target",
+            (false, false) => return None,
         };
-        (self.is_permit() && unconditional).then(|| {
-            Problem::warning(
-                &self.file,
-                format!("policy `{}` permits {what}, without a condition", self.id),
-            )
+        let what = format!("policy `{}` permits {what}, without a condition", self.id);
+        Some(Problem::warning(&self.file, what))
+    }
+
+    /// Whether the head leaves room for one of these actions.
+    fn lets(&self, actions: &[&str]) -> bool {
+        self.action.as_ref().is_none_or(|named| {
+            let mut ids = named.iter().map(|action| action.id().as_ref());
+            ids.any(|id: &str| actions.contains(&id))
         })
     }
 
+    /// `when { true }` is none.
     fn has_condition(&self) -> bool {
         let json = self.policy.to_json().unwrap_or_default();
         let conditions = json
             .get("conditions")
             .and_then(|conditions| conditions.as_array());
-        conditions.is_some_and(|conditions| !conditions.is_empty())
+        let is_idle = |condition: &serde_json::Value| {
+            let always = condition.get("kind").is_some_and(|kind| kind == "when");
+            let value = condition.get("body").and_then(|body| body.get("Value"));
+            value.and_then(serde_json::Value::as_bool) == Some(always)
+        };
+        conditions.is_some_and(|conditions| !conditions.iter().all(is_idle))
     }
+}
+
+/// A role by a name that no caller ever has: a `forbid` that names it would forbid nothing.
+fn role_of_nobody(policy: &Policy, id: &str, file: &Path) -> Option<Problem> {
+    let named = policy.entity_literals().into_iter();
+    let mut roles = named.filter(|uid| uid.type_name().to_string() == "IamRole");
+    roles.find_map(|uid| {
+        let own = role_as_callers_have_it(uid.id().as_ref())?;
+        let what = format!(
+            "policy `{id}` names {uid}, which no caller can be: a role has no path here, and no hash"
+        );
+        Some(Problem::error(file, what).help(format!("write IamRole::\"{own}\"")))
+    })
 }
 
 /// `90s`, `30m`, `8h`, `7d`

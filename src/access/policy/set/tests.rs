@@ -1,6 +1,6 @@
 use super::*;
 use crate::access::policy::question::{Action, Circumstances};
-use crate::access::policy::{Denial, Groups, NotPermitted, Policy};
+use crate::access::policy::{Denial, Groups, NotPermitted, Policy, lint};
 use crate::domain::caller::{Caller, Principal, ProofKind};
 use crate::domain::endpoint::{EndpointName, Region, RootsKind};
 use crate::domain::name::{DatabaseName, DbRole, DbUser, TargetName};
@@ -46,6 +46,7 @@ fn target() -> Arc<Target> {
         default_db_user: None,
         credential: CredentialKind::Passthrough,
         user_credentials: Default::default(),
+        propagation: Default::default(),
     })
 }
 
@@ -71,6 +72,7 @@ fn question(caller: Caller, db_user: &str) -> Question {
         target: target(),
         db_user: DbUser::new(db_user).unwrap(),
         database: DatabaseName::new("app").unwrap(),
+        role: None,
         around: Circumstances {
             source: Some("10.1.2.3".parse().unwrap()),
             tls: true,
@@ -248,10 +250,173 @@ fn odd_sets_are_warned_of() {
             .iter()
             .any(|warning| warning.to_string().contains("impossible"))
     );
-    let misspelt =
-        set("@id(\"a\") permit (principal is LocalUser, action, resource == DbUser::\"order/app_ro\");");
-    let unknown = crate::access::policy::lint::unknown_names(&misspelt, &[(*target()).clone()]);
-    assert!(unknown[0].to_string().contains("order/app_ro"));
+}
+
+#[test]
+fn only_permits_that_are_too_broad_are_called_so() {
+    const VIEW: &str = "action in [Action::\"view\", Action::\"terminate\"]";
+    for (head, condition, warning) in [
+        ("principal, action, resource", "", "everybody, and every db user"),
+        (
+            "principal, action, resource is DbUser",
+            "",
+            "everybody, and every db user",
+        ),
+        (
+            "principal, action, resource",
+            "when { true } unless { false }",
+            "everybody, and every db user",
+        ),
+        (
+            "principal, action, resource in Cluster::\"orders\"",
+            "",
+            "everybody",
+        ),
+        (
+            "principal is LocalUser, action, resource",
+            "",
+            "every db user of every target",
+        ),
+        (
+            "principal in Group::\"ops\", action in [Action::\"connect\", Action::\"view\"], resource",
+            "",
+            "every db user of every target",
+        ),
+        (
+            "principal is LocalUser, action, resource is DbUser",
+            "",
+            "every db user of every target",
+        ),
+        ("principal, ACTION, resource", "", "everybody"),
+        ("principal, action, resource is Cluster", "", "everybody"),
+        (
+            "principal, action == Action::\"reload\", resource",
+            "",
+            "everybody",
+        ),
+        ("principal in Group::\"ops\", ACTION, resource", "", ""),
+        (
+            "principal in Group::\"ops\", action == Action::\"reload\", resource",
+            "",
+            "",
+        ),
+        ("principal in Group::\"ops\", action, resource is Cluster", "", ""),
+        ("principal, action, resource", "when { context.tls }", ""),
+    ] {
+        let policy = format!(
+            "@id(\"a\") permit ({}) {condition};",
+            head.replace("ACTION", VIEW)
+        );
+        let told: Vec<_> = set(&policy)
+            .warnings
+            .iter()
+            .map(|warning| warning.message.clone())
+            .collect();
+        let expected = format!("policy `a` permits {warning}, without a condition");
+        assert_eq!(
+            told,
+            Vec::from_iter((!warning.is_empty()).then_some(expected)),
+            "{policy}"
+        );
+    }
+}
+
+#[test]
+fn names_that_nobody_has_are_warned_of_wherever_they_stand() {
+    let groups = Groups::new([("ops".to_owned(), Principal::Local { uid: None })]);
+    let told = |head: &str, condition: &str| {
+        let policy = set(&format!("@id(\"a\") permit ({head}) when {{ {condition} }};"));
+        let problems = lint::unknown_names(&policy, &[(*target()).clone()], &groups);
+        problems.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    for known in [
+        "principal in Group::\"ops\", action, resource == DbUser::\"orders/app_ro\"",
+        "principal in Group::\"oidc:any\", action, resource in Cluster::\"orders\"",
+        "principal == LocalUser::\"uid:7\", action == Action::\"reload\", resource == Broker::\"dbproxy\"",
+        "principal == OidcUser::\"https://issuer.example#ja\\\"ne\", action, resource",
+    ] {
+        assert_eq!(told(known, "context.tls"), [""; 0], "{known}");
+    }
+    for (head, condition, name) in [
+        (
+            "principal, action, resource == DbUser::\"order/app_ro\"",
+            "context.tls",
+            "order/app_ro",
+        ),
+        (
+            "principal, action == Action::\"connect\", resource",
+            "resource == DbUser::\"orders/ap_ro\"",
+            "orders/ap_ro",
+        ),
+        (
+            "principal, action == Action::\"connect\", resource",
+            "resource in DbRole::\"orders/none\"",
+            "orders/none",
+        ),
+        (
+            "principal, action, resource",
+            "principal in Group::\"opps\"",
+            "no member",
+        ),
+        (
+            "principal == LocalUser::\"root\", action, resource",
+            "context.tls",
+            "no caller can be",
+        ),
+        (
+            "principal == IamRole::\"app\", action, resource",
+            "context.tls",
+            "the ARN of an IAM role",
+        ),
+        (
+            "principal, action == Action::\"reload\", resource == Broker::\"other\"",
+            "context.tls",
+            "Broker::\"dbproxy\"",
+        ),
+    ] {
+        let problems = told(head, condition);
+        assert!(
+            problems.len() == 1 && problems[0].contains(name),
+            "{head} {condition} {problems:?}"
+        );
+    }
+}
+
+#[test]
+fn the_parts_of_a_condition_that_do_not_hold_are_named() {
+    let unmet = |conditions: &str| {
+        let set = set(&format!(
+            "@id(\"a\") permit (principal, action == Action::\"connect\", resource) {conditions};"
+        ));
+        let asked = question(jane(), "app_ro");
+        assert!(!set.ask(&asked, &[]).is_permit(), "{conditions}");
+        let [rule] = &set.near_misses(&asked, &[])[..] else {
+            panic!("{conditions}")
+        };
+        set.unmet(rule, &asked, &[])
+    };
+    for (conditions, expected) in [
+        (
+            "when { context.tls && context.mfa }",
+            &["when { context.mfa }"][..],
+        ),
+        (
+            "when { context.database == \"a  b\" && context.tls } unless { context.hour > 30 || context.tls }",
+            &["when { context.database == \"a  b\" }", "when { !context.tls }"],
+        ),
+        // One of two would do: it is one part.
+        (
+            "when { context.mfa || !context.tls }",
+            &["when { context.mfa || (!context.tls) }"],
+        ),
+        // What was not reached is not said to be false.
+        (
+            "when { principal has permission_set && principal.permission_set == \"x\" }",
+            &["when { principal has permission_set }"],
+        ),
+    ] {
+        assert_eq!(unmet(conditions), expected, "{conditions}");
+    }
 }
 
 /// What is left out before the evaluation changes nothing.
@@ -347,6 +512,28 @@ fn entities_keep_to_the_schema() {
             let entities: Vec<_> = parties.entities.iter().cloned().collect();
             cedar_policy::Entities::from_entities(entities, Some(&schema))
                 .unwrap_or_else(|e| panic!("{caller:?} {operation}: {e}"));
+        }
+    }
+}
+
+/// A `forbid` of nobody would forbid nothing.
+#[test]
+fn a_role_by_a_name_that_no_caller_has_is_a_mistake() {
+    for (named, own) in [
+        ("role/team/app", "role/app"),
+        (
+            "role/AWSReservedSSO_Admin_0123456789abcdef",
+            "role/AWSReservedSSO_Admin",
+        ),
+    ] {
+        let principal = format!("IamRole::\"arn:aws:iam::111122223333:{named}\"");
+        let policies = [
+            format!("@id(\"a\") forbid (principal == {principal}, action, resource);"),
+            format!("@id(\"a\") forbid (principal, action, resource) when {{ principal == {principal} }};"),
+        ];
+        for text in policies {
+            let told = mistakes(&text);
+            assert!(told.contains("no caller can be") && told.contains(own), "{told}");
         }
     }
 }

@@ -6,10 +6,10 @@ use super::mistakes::Mistakes;
 use super::rows::{CallerRow, CaseRow, Row, Text};
 use super::{Case, Expected};
 use crate::access::policy::entities::parse_principal;
-use crate::access::policy::{Action, Circumstances, Problem, Question};
+use crate::access::policy::{Action, Circumstances, Problem, Question, role};
 use crate::config::{Settings, values};
 use crate::domain::caller::Caller;
-use crate::domain::name::DbUser;
+use crate::domain::name::{DbRole, DbUser};
 use crate::domain::target::{Target, Users};
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -125,6 +125,7 @@ impl<'a> Reader<'a> {
         let db_user = self.mistakes.required(row, "db_user", db_user);
         let db_user = db_user.and_then(|name| self.db_user(&name, target.as_deref()));
         let action = self.action(row);
+        let role = self.role(row);
         let around = self.around(row, target.as_deref());
         let (target, db_user) = (target?, db_user?);
         let named = row.fields.database.as_ref();
@@ -135,6 +136,7 @@ impl<'a> Reader<'a> {
             caller: caller?,
             action: action?,
             database: self.mistakes.keep(&span, database)?,
+            role: role?,
             around: around?,
             target,
             db_user,
@@ -183,6 +185,14 @@ impl<'a> Reader<'a> {
         match row.fields.action.take() {
             None => Some(Action::Connect),
             Some(text) => self.keep(&text, args::action(text.get_ref())),
+        }
+    }
+
+    /// Outside: whether it is sound; inside: whether there is one.
+    fn role(&mut self, row: &mut Row<CaseRow>) -> Option<Option<DbRole>> {
+        match row.fields.role.take() {
+            None => Some(None),
+            Some(text) => self.keep(&text, role(text.get_ref())),
         }
     }
 

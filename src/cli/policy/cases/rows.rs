@@ -30,6 +30,7 @@ pub struct CaseRow {
     pub target: Option<Text>,
     pub db_user: Option<Text>,
     pub database: Option<Text>,
+    pub role: Option<Text>,
     pub action: Option<Text>,
     pub source: Option<Text>,
     pub tls: Option<bool>,

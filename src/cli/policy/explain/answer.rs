@@ -3,6 +3,7 @@
 use super::super::asked::{Decision, Outcome, span};
 use super::super::place;
 use crate::access::policy::entities::{db_user_id, principal_id};
+use crate::access::policy::set::Rule;
 use crate::access::policy::{Denial, Permit, Policy, Question, Set};
 use crate::domain::name::{DatabaseName, DbRole, DbUser};
 use crate::platform::clock::rfc3339;
@@ -14,6 +15,12 @@ struct Named {
     /// Nowhere: it is built in.
     place: Option<String>,
     description: Option<String>,
+}
+
+/// A policy that fits, and the parts of its conditions that do not hold.
+struct NearMiss {
+    named: Named,
+    unmet: Vec<String>,
 }
 
 /// What the caller could ask for with more success.
@@ -31,7 +38,7 @@ pub struct Answer {
     outcome: Outcome,
     deciding: Vec<Named>,
     /// Permits that only their condition kept from deciding.
-    near_misses: Vec<Named>,
+    near_misses: Vec<NearMiss>,
     instead: Instead,
     groups: Vec<String>,
 }
@@ -46,7 +53,12 @@ impl Answer {
         let own_groups = policy.groups_of(&question.caller.principal);
         let near_misses = match (&decided, set) {
             (Err(Denial::NotPermitted(denied)), Some(set)) if denied.forbidden_by.is_empty() => {
-                set.near_misses(&question, own_groups)
+                let rules = set.near_misses(&question, own_groups).into_iter();
+                let near_miss = |rule: &Rule| NearMiss {
+                    named: named(Some(set), &rule.id),
+                    unmet: set.unmet(rule, &question, own_groups),
+                };
+                rules.map(near_miss).collect()
             }
             _ => Vec::new(),
         };
@@ -55,7 +67,7 @@ impl Answer {
         groups.dedup();
         Self {
             deciding: outcome.policies.iter().map(|id| named(set, id)).collect(),
-            near_misses: near_misses.iter().map(|rule| named(set, &rule.id)).collect(),
+            near_misses,
             instead: Instead::of(&decided),
             chosen: match decided {
                 Ok(permit) if *permit.db_user() != question.db_user => Some(permit.db_user().clone()),
@@ -82,7 +94,7 @@ impl Answer {
         } else {
             if !self.near_misses.is_empty() {
                 lines.push("these fit but for their condition:".to_owned());
-                lines.extend(self.near_misses.iter().map(Named::line));
+                lines.extend(self.near_misses.iter().flat_map(NearMiss::lines));
             }
             lines.extend(self.instead.line());
         }
@@ -120,7 +132,10 @@ impl Answer {
                 "db_user",
                 json!(self.chosen.as_ref().unwrap_or(&self.question.db_user).as_str()),
             ),
-            ("near_misses", named(&self.near_misses)),
+            (
+                "near_misses",
+                self.near_misses.iter().map(NearMiss::json).collect(),
+            ),
             ("instead", self.instead.json()),
             (
                 "asked",
@@ -144,6 +159,7 @@ impl Answer {
             target,
             db_user,
             database,
+            role,
             around,
         } = &self.question;
         let (kind, id) = principal_id(&caller.principal);
@@ -163,6 +179,7 @@ impl Answer {
             ),
             ("db_roles", json!(roles)),
             ("database", json!(database.as_str())),
+            ("role", json!(role.as_ref().map(DbRole::as_str))),
             ("source", json!(around.source)),
             ("tls", json!(around.tls)),
             ("now", json!(rfc3339(around.now))),
@@ -245,5 +262,20 @@ impl Named {
 
     fn json(&self) -> Value {
         json!({"id": self.id, "place": self.place, "description": self.description})
+    }
+}
+
+impl NearMiss {
+    fn lines(&self) -> Vec<String> {
+        let unmet = self.unmet.iter().map(|part| format!("    does not hold: {part}"));
+        std::iter::once(self.named.line()).chain(unmet).collect()
+    }
+
+    fn json(&self) -> Value {
+        let mut json = self.named.json();
+        if let Value::Object(fields) = &mut json {
+            fields.insert("unmet".to_owned(), json!(self.unmet));
+        }
+        json
     }
 }

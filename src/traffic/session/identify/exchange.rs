@@ -99,7 +99,7 @@ impl Exchange<'_> {
             .and_then(|(_, data)| auth::parse_bearer(data))
             .ok_or(ProofError::Malformed("OAUTHBEARER response"))?;
         let error = match token {
-            [] => ProofError::Nothing,
+            [] => ProofError::NoToken,
             token => match self.identity.by_token(token).await {
                 Ok(caller) => return Ok(caller),
                 Err(error) => error,

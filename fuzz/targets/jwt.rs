@@ -1,0 +1,4 @@
+//! See `inputs::callers::jwt`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| dbproxy_fuzz::inputs::callers::jwt(input));
