@@ -107,7 +107,7 @@ fn arguments(text: &str) -> Result<String, String> {
     let legal = |c: char| c.is_ascii_alphanumeric() || "_ .[]\"".contains(c);
     let is_type = |text: &str| {
         let letters = text.contains(|c: char| c.is_ascii_alphabetic());
-        letters && text.chars().all(legal) && text.matches('"').count() % 2 == 0
+        letters && text.chars().all(legal) && text.matches('"').count().is_multiple_of(2)
     };
     let types: Vec<&str> = inside.split(',').map(str::trim).collect();
     match types.iter().all(|text| is_type(text)) {

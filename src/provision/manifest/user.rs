@@ -100,10 +100,10 @@ fn settings(node: &mut Node<'_>) -> BTreeMap<String, String> {
                 &name,
                 "is set by dbproxy alone, for users that have an owner role",
             );
-        } else if let Some(value) = table.keep(&name, None, value(item)) {
-            if settings.insert(folded, value).is_some() {
-                table.wrong(&name, "is given twice: settings differ by more than case");
-            }
+        } else if let Some(value) = table.keep(&name, None, value(item))
+            && settings.insert(folded, value).is_some()
+        {
+            table.wrong(&name, "is given twice: settings differ by more than case");
         }
     }
     settings

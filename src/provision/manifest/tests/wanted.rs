@@ -63,7 +63,9 @@ fn users_of_the_example() {
         .iter()
         .map(|(name, value)| {
             (
-                name.database.as_ref().map(|d| d.as_str()),
+                name.database
+                    .as_ref()
+                    .map(crate::provision::name::Database::as_str),
                 name.name.as_str(),
                 value.as_str(),
             )
