@@ -52,7 +52,7 @@ impl Difference {
     }
 
     /// Takes only these from PUBLIC.
-    pub fn from_public_only(mut self, privileges: &[Privilege]) -> Self {
+    pub fn only_from_public(mut self, privileges: &[Privilege]) -> Self {
         if let Some(taken) = self.taken.get_mut(&Grantee::Public) {
             taken.retain(|privilege| privileges.contains(privilege));
         }

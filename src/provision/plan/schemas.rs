@@ -92,7 +92,7 @@ fn settle(
     let change = Difference::new(scene, &grants, &before, &owner);
     // That everybody may use the schema public is how PostgreSQL comes, and harmless without CREATE.
     let change = if is_public {
-        change.from_public_only(&[Privilege::Create])
+        change.only_from_public(&[Privilege::Create])
     } else {
         change
     };
@@ -176,7 +176,7 @@ fn leave(scene: &Scene<'_>, site: &Site<'_>, name: &SchemaName, found: &Inspecte
     let change = Difference::new(scene, &Grants::new(), &found.grants, &owner);
     let is_public = name.as_str() == PUBLIC_SCHEMA;
     let change = match is_public {
-        true => change.from_public_only(&[Privilege::Create]),
+        true => change.only_from_public(&[Privilege::Create]),
         false => change.without_public(),
     };
     let ours = scene.is_provisioner(&owner) || scene.is_managed(&owner) || owner == site.wanted.owner;
