@@ -65,6 +65,7 @@ impl ClusterDoors {
             target: self.target.clone(),
             db_user: self.provisioner.clone(),
             database,
+            role: None,
             around: Around {
                 source: None,
                 tls: false,
