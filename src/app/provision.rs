@@ -75,22 +75,21 @@ impl ClusterDoors {
             },
         };
         let denied = Policy::built_in().decide(question);
-        denied.map_err(|error| (error.refusal(), error.into()))
+        denied.map_err(|error| (Box::new(error.refusal()), error.into()))
     }
 
     async fn enter(&self, database: &str) -> Result<Client, Failure> {
         let named = DatabaseName::new(database).map_err(|error| {
             let reason = CloseReason::ServerRefused;
-            (
-                Refusal::new(reason, SqlState::INVALID_CATALOG_NAME, error.to_string()),
-                error.into(),
-            )
+            let refusal = Refusal::new(reason, SqlState::INVALID_CATALOG_NAME, error.to_string());
+            (Box::new(refusal), error.into())
         })?;
         let permit = self.permit(named)?;
         let mut again = true;
         loop {
             let obtained = self.credentials.obtain(&permit).await;
-            let (credential, freshness) = obtained.map_err(|error| (error.refusal(), error.into()))?;
+            let (credential, freshness) =
+                obtained.map_err(|error| (Box::new(error.refusal()), error.into()))?;
             match self.log_in(&permit, &credential).await? {
                 Ok(client) => return Ok(client),
                 // Once: with one that is not from the cache.
@@ -124,7 +123,8 @@ impl ClusterDoors {
             .connector
             .dial(permit, now.checked_add(limit).unwrap_or(now))
             .await;
-        let link = dialled.map_err(|error| (dial_refusal(&error, permit.target()), error.into()))?;
+        let link =
+            dialled.map_err(|error| (Box::new(dial_refusal(&error, permit.target())), error.into()))?;
         let mut config = Config::new();
         config
             .user(permit.db_user().as_str())
@@ -179,12 +179,12 @@ impl ClusterDoors {
                 permit.db_user().as_str().replace('"', "\"\"")
             ));
         }
-        (refusal, error.into())
+        (Box::new(refusal), error.into())
     }
 }
 
 /// What mends it, and the error itself.
-type Failure = (Refusal, Box<dyn Error + Send + Sync>);
+type Failure = (Box<Refusal>, Box<dyn Error + Send + Sync>);
 
 fn not_ours() -> Failure {
     let message = "the provisioner's credential must be dbproxy's own";
@@ -194,7 +194,7 @@ fn not_ours() -> Failure {
         message,
     );
     let hint = "Give this db user of the target IAM or a stored password; `passthrough` and brokers have none to show.";
-    (refusal.hint(hint), message.into())
+    (Box::new(refusal.hint(hint)), message.into())
 }
 
 fn broken_off(error: tokio_postgres::Error) -> Failure {
@@ -203,10 +203,8 @@ fn broken_off(error: tokio_postgres::Error) -> Failure {
         SqlState::CONNECTION_FAILURE,
         format!("the login broke off: {}", Chain(&error)),
     );
-    (
-        refusal.hint("See the server's log, and what stands between it and dbproxy."),
-        error.into(),
-    )
+    let hint = "See the server's log, and what stands between it and dbproxy.";
+    (Box::new(refusal.hint(hint)), error.into())
 }
 
 impl Doors for ClusterDoors {
@@ -215,7 +213,7 @@ impl Doors for ClusterDoors {
         let entered = self.enter(name).await;
         entered.map_err(|(refusal, source)| OpenError {
             database: name.to_owned(),
-            refusal: Box::new(refusal),
+            refusal,
             source,
         })
     }

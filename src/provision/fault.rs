@@ -5,15 +5,8 @@ use tokio_postgres::error::{DbError, SqlState};
 /// Why a statement failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
-    /// The server's own word, in full: `detail` and `hint` are its too.
-    #[error("{severity} {sqlstate}: {message}{}", extra(detail.as_deref(), hint.as_deref()))]
-    Said {
-        severity: String,
-        sqlstate: String,
-        message: String,
-        detail: Option<String>,
-        hint: Option<String>,
-    },
+    #[error(transparent)]
+    Said(#[from] Box<Said>),
     /// The session was ended, or the network was.
     #[error("the connection was lost")]
     Lost(#[source] tokio_postgres::Error),
@@ -22,11 +15,22 @@ pub enum Fault {
     Answer(#[source] tokio_postgres::Error),
 }
 
+/// The server's own word, in full: detail and hint are its too.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{severity} {sqlstate}: {message}{}", extra(detail.as_deref(), hint.as_deref()))]
+pub struct Said {
+    pub severity: String,
+    pub sqlstate: String,
+    pub message: String,
+    pub detail: Option<String>,
+    pub hint: Option<String>,
+}
+
 impl Fault {
     /// Whether the server is still there to ask.
     pub fn is_lost(&self) -> bool {
         match self {
-            Self::Said { severity, .. } => severity == "FATAL" || severity == "PANIC",
+            Self::Said(said) => said.severity == "FATAL" || said.severity == "PANIC",
             Self::Lost(_) => true,
             Self::Answer(_) => false,
         }
@@ -34,10 +38,10 @@ impl Fault {
 
     /// What mends it, where the server does not say so itself.
     pub fn remedy(&self) -> Option<&'static str> {
-        let Self::Said { sqlstate, .. } = self else {
+        let Self::Said(said) = self else {
             return None;
         };
-        match sqlstate.as_str() {
+        match said.sqlstate.as_str() {
             "55P03" => Some("Another session holds what this needs: run again when it is done, or end it."),
             "25006" => Some("This server takes no changes: give the endpoint of the writer."),
             "42501" => Some("The provisioner lacks this privilege; `dbproxy plan` says what it needs."),
@@ -61,23 +65,25 @@ impl From<tokio_postgres::Error> for Fault {
 
 impl Fault {
     fn said(said: &DbError) -> Self {
-        Self::Said {
+        Self::Said(Box::new(Said {
             severity: said.severity().to_owned(),
             sqlstate: said.code().code().to_owned(),
             message: said.message().to_owned(),
             detail: said.detail().map(str::to_owned),
             hint: said.hint().map(str::to_owned),
-        }
+        }))
     }
 
     pub(super) fn is(&self, code: &SqlState) -> bool {
-        matches!(self, Self::Said { sqlstate, .. } if sqlstate == code.code())
+        matches!(self, Self::Said(said) if said.sqlstate == code.code())
     }
 }
 
 fn is_io(error: &tokio_postgres::Error) -> bool {
     let source = std::error::Error::source(error);
-    source.is_some_and(|source| source.is::<std::io::Error>())
+    source
+        .and_then(|source| source.downcast_ref::<std::io::Error>())
+        .is_some()
 }
 
 fn extra(detail: Option<&str>, hint: Option<&str>) -> String {

@@ -74,7 +74,7 @@ pub enum ApplyError {
         /// Those of which it could not be.
         left: Vec<String>,
         #[source]
-        source: SessionError,
+        source: Box<SessionError>,
     },
 }
 

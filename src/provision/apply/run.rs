@@ -181,7 +181,7 @@ impl<'a, D: Doors, P: FnMut(Progress<'_>)> Run<'a, D, P> {
             reached: self.reached(),
             taken_back,
             left,
-            source,
+            source: Box::new(source),
         })
     }
 }

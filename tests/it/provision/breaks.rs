@@ -25,7 +25,7 @@ fn a_step_that_fails_takes_its_transaction_with_it_and_is_told() {
         number,
         statement,
         reached,
-        fault: Fault::Said { sqlstate, .. },
+        fault: Fault::Said(said),
         ..
     } = &error
     else {
@@ -33,7 +33,7 @@ fn a_step_that_fails_takes_its_transaction_with_it_and_is_told() {
     };
     assert_eq!((*number, reached.committed, reached.of), (4, 2, 4));
     assert_eq!(
-        (statement.as_str(), sqlstate.as_str()),
+        (statement.as_str(), said.sqlstate.as_str()),
         ("grant nobody_such to it_b_three", "42704")
     );
     assert!(
