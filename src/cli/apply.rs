@@ -38,7 +38,10 @@ pub fn run(flags: &Apply) -> Result<ExitCode, Failure> {
     let left = here.runtime.block_on(here.provisioning.plan())?;
     if !left.steps.is_empty() {
         show::plan(&left, &[], false);
-        return Err(Failure::text(1, "something is left to do, though all steps have run"));
+        return Err(Failure::text(
+            1,
+            "something is left to do, though all steps have run",
+        ));
     }
     if !plan.steps.is_empty() {
         output::line(&format!("done: cluster {name} is what the manifest says"));

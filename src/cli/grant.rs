@@ -19,7 +19,11 @@ pub fn run(flags: &Grant) -> Result<ExitCode, Failure> {
     let role = DbRole::new(&flags.role).map_err(|error| Failure::text(1, format!("ROLE: {error}")))?;
     let principal = flags.principal.as_deref().map(PrincipalArn::new).transpose();
     let options = GrantOptions {
-        until: flags.expires.as_deref().map(|when| moment(when, now)).transpose()?,
+        until: flags
+            .expires
+            .as_deref()
+            .map(|when| moment(when, now))
+            .transpose()?,
         principal: principal.map_err(|error| Failure::text(1, format!("--principal: {error}")))?,
     };
     let file = ManifestFile::read(&flags.places.at.manifest)?;
@@ -45,7 +49,9 @@ pub fn run(flags: &Grant) -> Result<ExitCode, Failure> {
 /// `8h` from now, or a moment itself. In whole seconds, as the manifest writes them.
 fn moment(text: &str, now: SystemTime) -> Result<SystemTime, Failure> {
     let wrong = || {
-        let what = format!("--expires: `{text}` is neither a time such as 8h nor a moment such as 2026-12-01T00:00:00Z");
+        let what = format!(
+            "--expires: `{text}` is neither a time such as 8h nor a moment such as 2026-12-01T00:00:00Z"
+        );
         Failure::text(1, what)
     };
     let moment = match duration(text) {
@@ -55,7 +61,10 @@ fn moment(text: &str, now: SystemTime) -> Result<SystemTime, Failure> {
     let moment = moment.ok_or_else(wrong)?;
     match moment > now {
         true => Ok(moment),
-        false => Err(Failure::text(1, format!("--expires: `{text}` is not in the future"))),
+        false => Err(Failure::text(
+            1,
+            format!("--expires: `{text}` is not in the future"),
+        )),
     }
 }
 
@@ -73,7 +82,15 @@ mod tests {
         };
         assert_eq!(seconds("8h"), Some(29_800));
         assert_eq!(seconds("1970-01-01T01:00:00Z"), Some(3_600));
-        for wrong in ["", "soon", "8", "0s", "1970-01-01T00:00:00Z", "2026-12-01", "18446744073709551s"] {
+        for wrong in [
+            "",
+            "soon",
+            "8",
+            "0s",
+            "1970-01-01T00:00:00Z",
+            "2026-12-01",
+            "18446744073709551s",
+        ] {
             assert_eq!(seconds(wrong), None, "{wrong}");
         }
     }

@@ -91,7 +91,11 @@ async fn tell(client: &mut Client, user: &RoleName, may: bool) -> Result<(), Err
     if !may {
         let version = transaction.query_one("SELECT current_setting('server_version_num')::int", &[]);
         let version: i32 = version.await?.try_get(0)?;
-        let inherit = if version >= 160_000 { " WITH INHERIT TRUE" } else { "" };
+        let inherit = if version >= 160_000 {
+            " WITH INHERIT TRUE"
+        } else {
+            ""
+        };
         let user = identifier(user);
         let lend = format!("GRANT {user} TO CURRENT_USER{inherit}");
         transaction.execute(&lend, &[]).await?;

@@ -8,7 +8,12 @@ use std::path::PathBuf;
 #[derive(Debug, Args, Clone)]
 pub struct ManifestAt {
     /// The access manifest
-    #[arg(long, value_name = "FILE", env = "DBPROXY_MANIFEST", default_value = "policies/access.toml")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "DBPROXY_MANIFEST",
+        default_value = "policies/access.toml"
+    )]
     pub manifest: PathBuf,
 }
 
@@ -54,8 +59,10 @@ pub struct Apply {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "The manifest is changed, and of the cluster only what concerns USER. When nothing could be \
-                        done in the database the manifest is as it was.")]
+#[command(
+    after_help = "The manifest is changed, and of the cluster only what concerns USER. When nothing could be \
+                        done in the database the manifest is as it was."
+)]
 pub struct Grant {
     /// A database user; a new one is added to the manifest
     pub user: String,
@@ -77,9 +84,11 @@ pub struct Grant {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "The manifest is changed, and of the cluster only what concerns USER, unless USER owns something \
+#[command(
+    after_help = "The manifest is changed, and of the cluster only what concerns USER, unless USER owns something \
                         there. Afterwards all sessions of USER in the database are ended. When nothing could be done in \
-                        the database the manifest is as it was.")]
+                        the database the manifest is as it was."
+)]
 pub struct Revoke {
     /// A database user of the manifest
     pub user: String,

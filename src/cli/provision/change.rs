@@ -34,7 +34,9 @@ impl Change<'_> {
         let here = self.go()?;
         let before = here.runtime.block_on(here.provisioning.plan_for(&self.user))?;
         if before.whole {
-            note("the user leaves something behind, which concerns others: this is the plan of the whole cluster");
+            note(
+                "the user leaves something behind, which concerns others: this is the plan of the whole cluster",
+            );
         }
         show::plan(&before.plan, &[], false);
         if self.how.dry_run {
@@ -85,10 +87,14 @@ impl Change<'_> {
         let mut ticker = Ticker::new(before.plan.steps.len());
         // A session outlives its role, and then nobody without a superuser's powers can end it.
         let drops = before.plan.steps.iter().position(is_drop);
-        let (first, drops) = before.plan.steps.split_at(drops.unwrap_or(before.plan.steps.len()));
+        let (first, drops) = before
+            .plan
+            .steps
+            .split_at(drops.unwrap_or(before.plan.steps.len()));
         self.run(here, first, &mut ticker)?;
         if self.is_revocation && before.user == Presence::Managed {
-            self.end_sessions(here).map_err(|failure| (failure, first.is_empty()))?;
+            self.end_sessions(here)
+                .map_err(|failure| (failure, first.is_empty()))?;
         }
         self.run(here, drops, &mut ticker)
             .map_err(|(failure, nothing)| (failure, nothing && first.is_empty()))?;
@@ -103,7 +109,9 @@ impl Change<'_> {
         };
         let run = here
             .provisioning
-            .apply(&plan, self.how.allow_destructive, |progress| ticker.tell(progress));
+            .apply(&plan, self.how.allow_destructive, |progress| {
+                ticker.tell(progress)
+            });
         let outcome = here.runtime.block_on(run);
         ticker.clear();
         ticker.go_on(steps.len());
@@ -114,7 +122,9 @@ impl Change<'_> {
     }
 
     fn end_sessions(&self, here: &Here) -> Result<(), Failure> {
-        let ended = here.runtime.block_on(here.provisioning.end_sessions(&self.user))?;
+        let ended = here
+            .runtime
+            .block_on(here.provisioning.end_sessions(&self.user))?;
         line(&match ended.ended {
             0 => "no session was open".to_owned(),
             1 => "1 session ended".to_owned(),
@@ -124,7 +134,10 @@ impl Change<'_> {
             0 => Ok(()),
             left => Err(Failure::text(
                 1,
-                format!("{left} sessions of \"{}\" were told to end, and have not yet", self.user),
+                format!(
+                    "{left} sessions of \"{}\" were told to end, and have not yet",
+                    self.user
+                ),
             )),
         }
     }
@@ -155,7 +168,10 @@ impl Change<'_> {
         let after = here.runtime.block_on(here.provisioning.plan_for(&self.user))?;
         if !after.plan.steps.is_empty() {
             show::plan(&after.plan, &[], false);
-            return Err(Failure::text(1, "something is left to do, though all steps have run"));
+            return Err(Failure::text(
+                1,
+                "something is left to do, though all steps have run",
+            ));
         }
         let manifest = manifest::read(&self.text, Clock::system().now()).map_err(Failure::usage)?;
         let cluster = manifest.clusters.get(&self.cluster);

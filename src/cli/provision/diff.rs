@@ -19,7 +19,10 @@ pub fn diff(before: &str, after: &str) -> Vec<String> {
     let changed = |line: &Line<'_>| !matches!(line, Line::Same(_));
     let near = |at: usize| {
         let from = at.saturating_sub(CONTEXT);
-        let window = lines.iter().skip(from).take(at.saturating_sub(from).saturating_add(CONTEXT).saturating_add(1));
+        let window = lines
+            .iter()
+            .skip(from)
+            .take(at.saturating_sub(from).saturating_add(CONTEXT).saturating_add(1));
         window.into_iter().any(changed)
     };
     let mut shown = Vec::new();
@@ -46,7 +49,12 @@ fn compare<'a>(before: &[&'a str], after: &[&'a str]) -> Vec<Line<'a>> {
     let start = before.iter().zip(after).take_while(|(a, b)| a == b).count();
     let (head, before) = before.split_at(start);
     let after = after.get(start..).unwrap_or_default();
-    let end = before.iter().rev().zip(after.iter().rev()).take_while(|(a, b)| a == b).count();
+    let end = before
+        .iter()
+        .rev()
+        .zip(after.iter().rev())
+        .take_while(|(a, b)| a == b)
+        .count();
     let (before, tail) = before.split_at(before.len().saturating_sub(end));
     let after = after.get(..after.len().saturating_sub(end)).unwrap_or_default();
     let mut lines: Vec<Line<'_>> = head.iter().map(|text| Line::Same(text)).collect();
@@ -104,7 +112,9 @@ mod tests {
     fn a_change_is_shown_with_a_little_of_what_stays() {
         let before = "1\n2\n3\n4\n5\n6\n7\n8\n9\n10\n11\n";
         let after = "1\n2\n3\nx\n5\n6\n7\n8\n9\n10\n11\ny\n";
-        let expected = ["  2", "  3", "- 4", "+ x", "  5", "  6", "  …", "  10", "  11", "+ y"];
+        let expected = [
+            "  2", "  3", "- 4", "+ x", "  5", "  6", "  …", "  10", "  11", "+ y",
+        ];
         assert_eq!(diff(before, after), expected);
         assert_eq!(diff(before, before), [""; 0]);
         assert_eq!(diff("", "a\n"), ["+ a"]);

@@ -60,7 +60,10 @@ impl ManifestFile {
     /// What is no mistake and worth knowing, with its place.
     pub fn notes(&self) -> impl Iterator<Item = String> {
         let path = self.path.display();
-        self.manifest.notes.iter().map(move |note| format!("{path}:{note}"))
+        self.manifest
+            .notes
+            .iter()
+            .map(move |note| format!("{path}:{note}"))
     }
 
     /// Puts another text in the place of this one, unless somebody else has done so meanwhile.

@@ -53,7 +53,10 @@ impl PlanFile {
             .map_err(|error| manifest::cannot("read", path, &error))?;
         let wrong = |error: serde_json::Error| {
             let path = path.display();
-            Failure::text(1, format!("{path} is no plan of `dbproxy plan --plan-out`: {error}"))
+            Failure::text(
+                1,
+                format!("{path} is no plan of `dbproxy plan --plan-out`: {error}"),
+            )
         };
         let head: Head = serde_json::from_str(&text).map_err(wrong)?;
         if head.version != VERSION {
@@ -69,8 +72,16 @@ impl PlanFile {
         if self.steps == plan.steps {
             return Ok(());
         }
-        let gone: Vec<&Step> = self.steps.iter().filter(|step| !plan.steps.contains(step)).collect();
-        let new: Vec<&Step> = plan.steps.iter().filter(|step| !self.steps.contains(step)).collect();
+        let gone: Vec<&Step> = self
+            .steps
+            .iter()
+            .filter(|step| !plan.steps.contains(step))
+            .collect();
+        let new: Vec<&Step> = plan
+            .steps
+            .iter()
+            .filter(|step| !self.steps.contains(step))
+            .collect();
         let same_steps = gone.is_empty() && new.is_empty();
         gone.iter().for_each(|step| show("-", step));
         new.iter().for_each(|step| show("+", step));
@@ -89,7 +100,11 @@ impl PlanFile {
 }
 
 fn show(mark: &str, step: &Step) {
-    let bang = if step.kind == StepKind::Destructive { "!" } else { " " };
+    let bang = if step.kind == StepKind::Destructive {
+        "!"
+    } else {
+        " "
+    };
     let place = step.database.as_ref();
     let place = place.map(|name| format!(" (in database {:?})", name.as_str()));
     let place = place.unwrap_or_default();

@@ -35,7 +35,10 @@ impl Ticker {
             Progress::Waiting { number: at, blockers } => {
                 let pids: Vec<String> = blockers.iter().map(ToString::to_string).collect();
                 let pids = pids.join(", ");
-                self.note(&format!("{} waits for a lock of server process {pids}", number(at)));
+                self.note(&format!(
+                    "{} waits for a lock of server process {pids}",
+                    number(at)
+                ));
             }
             Progress::Committed { .. } => {}
         }

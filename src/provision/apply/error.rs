@@ -82,7 +82,9 @@ impl ApplyError {
     /// Whether the cluster is surely as it was before the run.
     pub fn has_changed_nothing(&self) -> bool {
         match self {
-            Self::Destructive { .. } | Self::NotBegun(_) | Self::Lock(_) | Self::Busy(_) | Self::Watch(_) => true,
+            Self::Destructive { .. } | Self::NotBegun(_) | Self::Lock(_) | Self::Busy(_) | Self::Watch(_) => {
+                true
+            }
             Self::Place { reached, .. }
             | Self::Step { reached, .. }
             | Self::Transaction { reached, .. }
