@@ -28,7 +28,7 @@ pub fn run(flags: &Apply) -> Result<ExitCode, Failure> {
     }
     let notes: Vec<String> = file.notes().collect();
     show::plan(&plan, &notes, false);
-    let mut ticker = Ticker::new(plan.steps.len());
+    let mut ticker = Ticker::new();
     let work = here
         .provisioning
         .apply(&plan, flags.allow_destructive, |progress| ticker.tell(progress));

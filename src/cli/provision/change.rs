@@ -3,14 +3,13 @@
 use super::args::{How, Places};
 use super::at::{self, Here};
 use super::manifest::ManifestFile;
-use super::progress::Ticker;
+use super::progress::{Ticker, sessions};
 use super::{diff, show};
 use crate::app::provision::cluster::{PlanForUser, Presence};
 use crate::cli::exit::Failure;
 use crate::cli::output::{self, line, note, printable};
 use crate::domain::name::{DbUser, TargetName};
 use crate::platform::clock::Clock;
-use crate::provision::apply::ApplyError;
 use crate::provision::manifest;
 use crate::provision::step::{Plan, Step, StepKind};
 use std::process::ExitCode;
@@ -84,61 +83,36 @@ impl Change<'_> {
 
     /// With a failure, whether all is as it was.
     fn apply(&self, here: &Here, before: &PlanForUser) -> Result<(), (Failure, bool)> {
-        let mut ticker = Ticker::new(before.plan.steps.len());
-        // A session outlives its role, and then nobody without a superuser's powers can end it.
-        let drops = before.plan.steps.iter().position(is_drop);
-        let (first, drops) = before
-            .plan
-            .steps
-            .split_at(drops.unwrap_or(before.plan.steps.len()));
-        self.run(here, first, &mut ticker)?;
-        if self.is_revocation && before.user == Presence::Managed {
-            self.end_sessions(here)
-                .map_err(|failure| (failure, first.is_empty()))?;
-        }
-        self.run(here, drops, &mut ticker)
-            .map_err(|(failure, nothing)| (failure, nothing && first.is_empty()))?;
-        note(&format!("{} of the cluster done", show::summary(&before.plan)));
-        Ok(())
-    }
-
-    fn run(&self, here: &Here, steps: &[Step], ticker: &mut Ticker) -> Result<(), (Failure, bool)> {
-        let plan = Plan {
-            steps: steps.to_vec(),
-            notes: Vec::new(),
-        };
+        let mut ticker = Ticker::new();
         let run = here
             .provisioning
-            .apply(&plan, self.how.allow_destructive, |progress| {
+            .apply(&before.plan, self.how.allow_destructive, |progress| {
                 ticker.tell(progress)
             });
         let outcome = here.runtime.block_on(run);
         ticker.clear();
-        ticker.go_on(steps.len());
-        outcome.map(drop).map_err(|error: ApplyError| {
+        outcome.map_err(|error| {
             let nothing = error.has_changed_nothing();
             (error.into(), nothing)
-        })
+        })?;
+        // Of a user whose role is there no longer, the run has ended them.
+        let nobody = self.is_revocation && before.user == Presence::Managed;
+        match nobody {
+            true => self
+                .end_sessions(here, ticker.ended)
+                .map_err(|failure| (failure, false)),
+            false => Ok(()),
+        }
     }
 
-    fn end_sessions(&self, here: &Here) -> Result<(), Failure> {
+    fn end_sessions(&self, here: &Here, before: u64) -> Result<(), Failure> {
         let ended = here
             .runtime
             .block_on(here.provisioning.end_sessions(&self.user))?;
-        line(&match ended.ended {
-            0 => "no session was open".to_owned(),
-            1 => "1 session ended".to_owned(),
-            many => format!("{many} sessions ended"),
-        });
+        line(&sessions(ended.ended.saturating_add(before), ended.left));
         match ended.left {
             0 => Ok(()),
-            left => Err(Failure::text(
-                1,
-                format!(
-                    "{left} sessions of \"{}\" were told to end, and have not yet",
-                    self.user
-                ),
-            )),
+            _ => Err(Failure::text(1, "sessions are open still")),
         }
     }
 
@@ -158,7 +132,7 @@ impl Change<'_> {
         if self.text != self.file.text {
             failure
                 .message
-                .push_str("; the manifest keeps the change: `dbproxy apply` does the rest");
+                .push_str("; the manifest keeps the change, and `dbproxy apply` does what is left");
         }
         failure
     }
@@ -186,12 +160,6 @@ impl Change<'_> {
         }
         Ok(ExitCode::SUCCESS)
     }
-}
-
-/// Of the last phase of a plan.
-fn is_drop(step: &Step) -> bool {
-    let drops = |statement: &String| statement.starts_with("DROP ROLE ");
-    step.database.is_none() && step.statements.iter().any(drops)
 }
 
 /// The name of a user, or why it is none.

@@ -1,52 +1,62 @@
 //! How a run goes on: a line a step, on a terminal in one place.
 
 use crate::cli::output::{self, printable};
+use crate::error::Chain;
 use crate::provision::apply::Progress;
+use crate::provision::name::RoleName;
+use crate::provision::sessions::{EndError, Ended};
 
 pub struct Ticker {
     in_place: bool,
-    /// Steps of a part of the plan that has been run before.
-    done: usize,
-    of: usize,
+    /// Sessions of db users whose roles were dropped.
+    pub ended: u64,
 }
 
 impl Ticker {
-    pub fn new(of: usize) -> Self {
+    pub fn new() -> Self {
         Self {
             in_place: output::is_terminal(),
-            done: 0,
-            of,
+            ended: 0,
         }
     }
 
     pub fn tell(&mut self, progress: Progress<'_>) {
-        let number = |number: usize| format!("[{}/{}]", self.done.saturating_add(number), self.of);
         match progress {
-            Progress::Began { number: at, step, .. } => {
-                let text = format!("{} {}", number(at), printable(&step.title));
+            Progress::Began { number, of, step } => {
+                let text = format!("[{number}/{of}] {}", printable(&step.title));
                 match self.in_place {
                     true => output::in_place(&text),
                     false => output::note(&text),
                 }
             }
-            Progress::Already { number: at, .. } => {
-                self.note(&format!("{} somebody else has done this meanwhile", number(at)));
+            Progress::Already { number, .. } => {
+                self.note(&format!("step {number}: somebody else has done this meanwhile"));
             }
-            Progress::Waiting { number: at, blockers } => {
+            Progress::Waiting { number, blockers } => {
                 let pids: Vec<String> = blockers.iter().map(ToString::to_string).collect();
                 let pids = pids.join(", ");
                 self.note(&format!(
-                    "{} waits for a lock of server process {pids}",
-                    number(at)
+                    "step {number} waits for a lock of server process {pids}"
                 ));
             }
+            Progress::Ended { user, ended } => self.ended(user, ended),
             Progress::Committed { .. } => {}
         }
     }
 
-    /// Before the next part.
-    pub fn go_on(&mut self, steps: usize) {
-        self.done = self.done.saturating_add(steps);
+    fn ended(&mut self, user: &RoleName, ended: Result<Ended, &EndError>) {
+        let user = printable(user.as_str());
+        match ended {
+            Ok(Ended { ended: 0, left: 0 }) => {}
+            Ok(Ended { ended, left }) => {
+                self.ended = self.ended.saturating_add(ended);
+                self.note(&format!("\"{user}\": {}", sessions(ended, left)));
+            }
+            Err(error) => self.note(&format!(
+                "sessions of \"{user}\" may be open still: {}",
+                Chain(error)
+            )),
+        }
     }
 
     /// Before anything else is said.
@@ -59,5 +69,18 @@ impl Ticker {
     fn note(&self, text: &str) {
         self.clear();
         output::note(text);
+    }
+}
+
+/// `2 sessions ended`
+pub fn sessions(ended: u64, left: u64) -> String {
+    let ended = match ended {
+        0 => "no session ended".to_owned(),
+        1 => "1 session ended".to_owned(),
+        many => format!("{many} sessions ended"),
+    };
+    match left {
+        0 => ended,
+        left => format!("{ended}, {left} told to end and not gone yet"),
     }
 }

@@ -257,7 +257,17 @@ fn what_takes_something_away_is_marked_and_must_be_allowed() {
     assert_eq!(told.last(), "2 steps, 2 destructive");
     house.run(&["apply"]).refused("--allow-destructive");
     assert!(house.town.exists("it_c_writer"));
-    house.run(&["apply", "--allow-destructive"]).done();
+    // Who is in when its role goes would never be put out.
+    let proxy = street(sandbox);
+    let ended = changes::sitting(&house, &proxy, "it_c_writer", || {
+        let told = house.run(&["apply", "--allow-destructive"]).done();
+        assert!(
+            told.err.contains("\"it_c_writer\": 1 session ended"),
+            "{}",
+            told.all()
+        );
+    });
+    assert!(ended.contains("57P01"), "{ended}");
     assert!(!house.town.exists("it_c_writer"));
     assert_eq!(house.steps(), [Value::Null; 0]);
 }
@@ -334,7 +344,7 @@ fn mistakes_are_told_with_their_places_and_obstacles_all_at_once() {
     let told = house.run(&["plan", "other"]).refused("has no cluster `other`");
     assert!(told.err.contains("hint: It has: orders"), "{}", told.err);
     house.edit("connection_limit = 5", "connection_limit = \"many\"");
-    house.edit("template = \"owner\"", "template = \"ownr\"");
+    house.edit("template = \"read-write\"", "template = \"read-writ\"");
     let path = house.manifest.display().to_string();
     for command in [
         &["plan"][..],
@@ -344,7 +354,7 @@ fn mistakes_are_told_with_their_places_and_obstacles_all_at_once() {
     ] {
         let told = house.run(command).refused("has 2 mistakes:");
         assert!(told.err.contains(&path), "{}", told.err);
-        assert!(told.err.contains("\n  9:"), "{}", told.err);
+        assert!(told.err.contains("\n  12:12: "), "{}", told.err);
         assert!(
             told.err
                 .contains("clusters.orders.users.it_c_reader.connection_limit"),
@@ -353,7 +363,7 @@ fn mistakes_are_told_with_their_places_and_obstacles_all_at_once() {
         );
     }
     house.edit("connection_limit = \"many\"", "connection_limit = 5");
-    house.edit("template = \"ownr\"", "template = \"owner\"");
+    house.edit("template = \"read-writ\"", "template = \"read-write\"");
     house.edit(
         "schemas = [\"app\"]",
         "schemas = [\"app\"]\nextensions = [\"it_c_none\", \"it_c_nothing\"]",
