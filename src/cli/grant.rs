@@ -58,7 +58,8 @@ fn moment(text: &str, now: SystemTime) -> Result<SystemTime, Failure> {
         Ok(length) => now.checked_add(length),
         Err(_) => text.parse::<Timestamp>().ok().map(SystemTime::from),
     };
-    let moment = moment.ok_or_else(wrong)?;
+    let writable = |moment: &SystemTime| Timestamp::try_from(*moment).is_ok();
+    let moment = moment.filter(writable).ok_or_else(wrong)?;
     match moment > now {
         true => Ok(moment),
         false => Err(Failure::text(

@@ -87,7 +87,7 @@ impl Change<'_> {
         let run = here
             .provisioning
             .apply(&before.plan, self.how.allow_destructive, |progress| {
-                ticker.tell(progress)
+                ticker.tell(progress);
             });
         let outcome = here.runtime.block_on(run);
         ticker.clear();
