@@ -1,6 +1,7 @@
 //! Flags as typed. Every flag of `serve` can also be set as `DBPROXY_<FLAG>`.
 
 use super::policy::args::Policy;
+use super::provision::args::{Apply, Grant, Grants, Plan, Revoke};
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use std::path::PathBuf;
@@ -107,6 +108,16 @@ pub enum Command {
     /// Judge, ask and test the policies
     #[command(subcommand)]
     Policy(Policy),
+    /// Show what would be done so that a cluster is what the access manifest says
+    Plan(Plan),
+    /// Make a cluster what the access manifest says
+    Apply(Apply),
+    /// Give a database user a role, in the access manifest and in the database
+    Grant(Grant),
+    /// Take a role from a database user, or drop the user, and end its sessions
+    Revoke(Revoke),
+    /// List who has which roles by the access manifest
+    Grants(Grants),
     /// Wait until a running dbproxy is ready
     Wait(Wait),
     /// Ask a running dbproxy whether it is alive, or ready

@@ -1,16 +1,22 @@
 //! The command line: one file a subcommand. The only place that prints.
 
 mod admin;
+mod apply;
 pub mod args;
 mod audit;
 mod connect;
 mod doctor;
 pub mod exit;
+mod grant;
+mod grants;
 mod lifecycle;
 mod login;
 mod ls;
 mod output;
+mod plan;
 mod policy;
+mod provision;
+mod revoke;
 mod serve;
 mod sessions;
 mod token;
@@ -37,6 +43,11 @@ pub fn main() -> ExitCode {
         Some(Command::Ls(ls)) => ls::run(&ls),
         Some(Command::Connect(connect)) => connect::run(&connect),
         Some(Command::Policy(command)) => policy::run(&command),
+        Some(Command::Plan(plan)) => plan::run(&plan),
+        Some(Command::Apply(apply)) => apply::run(&apply),
+        Some(Command::Grant(grant)) => grant::run(&grant),
+        Some(Command::Revoke(revoke)) => revoke::run(&revoke),
+        Some(Command::Grants(grants)) => grants::run(&grants),
         Some(Command::Wait(wait)) => lifecycle::wait(&wait),
         Some(Command::Healthcheck(check)) => lifecycle::healthcheck(&check),
         Some(Command::Sessions(sessions)) => sessions::run(&sessions),

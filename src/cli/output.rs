@@ -5,7 +5,7 @@
 use super::exit::Failure;
 use clap::Command;
 use clap_complete::Shell;
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -17,6 +17,28 @@ pub fn line(text: &str) {
 /// A message for the person in front of the terminal.
 pub fn note(text: &str) {
     eprintln!("{text}");
+}
+
+/// Whether messages are read by a person as they come.
+pub fn is_terminal() -> bool {
+    std::io::stderr().is_terminal()
+}
+
+/// A message that takes the place of the one before, cut to what fits on a narrow line.
+pub fn in_place(text: &str) {
+    let text: String = text.chars().take(IN_PLACE_CHARS).collect();
+    eprint!("\r\x1b[K{text}");
+    let _ = std::io::stderr().flush();
+}
+
+const IN_PLACE_CHARS: usize = 79;
+
+/// In red where data goes to a terminal.
+pub fn red(text: &str) -> String {
+    match std::io::stdout().is_terminal() {
+        true => format!("\x1b[31m{text}\x1b[0m"),
+        false => text.to_owned(),
+    }
 }
 
 pub fn problem(failure: &Failure) {

@@ -2,6 +2,7 @@
 
 mod apply;
 mod breaks;
+mod command_line;
 mod door;
 mod inspect;
 mod lockout;

@@ -79,6 +79,20 @@ pub enum ApplyError {
 }
 
 impl ApplyError {
+    /// Whether the cluster is surely as it was before the run.
+    pub fn has_changed_nothing(&self) -> bool {
+        match self {
+            Self::Destructive { .. } | Self::NotBegun(_) | Self::Lock(_) | Self::Busy(_) | Self::Watch(_) => {
+                true
+            }
+            Self::Place { reached, .. }
+            | Self::Step { reached, .. }
+            | Self::Transaction { reached, .. }
+            | Self::Lockout { reached, .. } => reached.committed == 0,
+            Self::Commit { .. } | Self::LockedOut { .. } => false,
+        }
+    }
+
     /// What mends it, beyond planning again.
     pub fn remedy(&self) -> Option<String> {
         match self {

@@ -18,6 +18,7 @@ pub use error::{ApplyError, Holder, Lockout, Reached};
 use super::doors::Doors;
 use super::name::{Database, RoleName};
 use super::session;
+use super::sessions::{EndError, Ended};
 use super::step::{Plan, Step, StepKind};
 use lockout::Watch;
 use run::Run;
@@ -45,6 +46,11 @@ pub enum Progress<'a> {
     Already { number: usize, step: &'a Step },
     /// A lock is held by these processes of the server.
     Waiting { number: usize, blockers: &'a [i32] },
+    /// Before its role is dropped, what a db user had open: afterwards only a superuser could end it.
+    Ended {
+        user: &'a RoleName,
+        ended: Result<Ended, &'a EndError>,
+    },
     /// All steps up to this one are for good.
     Committed { steps: usize, of: usize },
 }
@@ -109,7 +115,10 @@ struct Batch<'a> {
 
 fn batches(steps: &[Step]) -> impl Iterator<Item = Batch<'_>> {
     let together = |one: &Step, next: &Step| {
-        one.database == next.database && one.kind != StepKind::Alone && next.kind != StepKind::Alone
+        let same_place = one.database == next.database;
+        let transactions = one.kind != StepKind::Alone && next.kind != StepKind::Alone;
+        // Before roles are dropped, that nobody logs in as them any more must be for good.
+        same_place && transactions && dropped(one).is_some() == dropped(next).is_some()
     };
     steps.chunk_by(together).filter_map(|steps| {
         let first = steps.first()?;
@@ -119,6 +128,15 @@ fn batches(steps: &[Step]) -> impl Iterator<Item = Batch<'_>> {
             steps,
         })
     })
+}
+
+/// The role that a step of a plan drops.
+fn dropped(step: &Step) -> Option<RoleName> {
+    let name = step.statements.iter().find_map(|statement| {
+        let quoted = statement.strip_prefix("DROP ROLE \"")?.strip_suffix('"')?;
+        RoleName::new(quoted.replace("\"\"", "\"")).ok()
+    });
+    name.filter(|_| step.database.is_none())
 }
 
 #[cfg(test)]
@@ -133,6 +151,17 @@ mod tests {
             statements: Vec::new(),
             kind,
         }
+    }
+
+    #[test]
+    fn roles_are_dropped_apart() {
+        let mut steps = ["a", "b", "c"].map(|title| step(title, None, StepKind::Destructive));
+        steps[1].statements.push("DROP ROLE \"x\"\"y\"".to_owned());
+        steps[2].statements.push("DROP ROLE \"z\"".to_owned());
+        let lengths: Vec<_> = batches(&steps).map(|batch| batch.steps.len()).collect();
+        assert_eq!(lengths, [1, 2]);
+        assert_eq!(dropped(&steps[1]), RoleName::new("x\"y").ok());
+        assert_eq!(dropped(&steps[0]), None);
     }
 
     #[test]

@@ -3,11 +3,12 @@
 use super::error::{ApplyError, Reached};
 use super::lockout::{self, Watch};
 use super::statement::{Told, in_transaction, on_its_own};
-use super::{Applied, Batch, Progress, batches, lock};
+use super::{Applied, Batch, Progress, batches, dropped, lock};
 use crate::provision::doors::Doors;
 use crate::provision::fault::Fault;
-use crate::provision::name::Database;
+use crate::provision::name::{Database, RoleName};
 use crate::provision::session::{self, Session};
+use crate::provision::sessions;
 use crate::provision::step::Step;
 use tokio_postgres::error::SqlState;
 
@@ -41,6 +42,9 @@ impl<'a, D: Doors, P: FnMut(Progress<'_>)> Run<'a, D, P> {
     pub(super) async fn all(&mut self, steps: &'a [Step]) -> Result<Applied, ApplyError> {
         for batch in batches(steps) {
             self.go_to(&batch).await?;
+            for user in batch.steps.iter().filter_map(dropped) {
+                self.end_sessions(&user).await;
+            }
             match batch.alone {
                 true => self.alone(&batch).await?,
                 false => self.together(&batch).await?,
@@ -95,6 +99,13 @@ impl<'a, D: Doors, P: FnMut(Progress<'_>)> Run<'a, D, P> {
         })?;
         self.elsewhere = Some((database, session));
         Ok(())
+    }
+
+    /// A role without a session is better than a session without a role, and the drop is not held up by either.
+    async fn end_sessions(&mut self, user: &RoleName) {
+        let outcome = sessions::end(self.doors, user).await;
+        let ended = outcome.as_ref().copied();
+        (self.progress)(Progress::Ended { user, ended });
     }
 
     async fn together(&mut self, batch: &Batch<'_>) -> Result<(), ApplyError> {

@@ -29,7 +29,7 @@ mod settings;
 mod text;
 
 #[cfg(test)]
-mod fixture;
+pub(super) mod fixture;
 #[cfg(test)]
 mod properties;
 #[cfg(test)]

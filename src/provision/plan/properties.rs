@@ -24,8 +24,9 @@ const NAMES: [&str; 8] = [
 ];
 
 fn grants_of(roles: Vec<&'static str>, privileges: &'static [Privilege]) -> impl Strategy<Value = Grants> {
-    let given = prop::collection::vec(subsequence(privileges, 1..=privileges.len()), roles.len());
-    (given, subsequence(roles.clone(), 0..=roles.len())).prop_map(move |(given, chosen)| {
+    let count = roles.len();
+    let given = prop::collection::vec(subsequence(privileges, 1..=privileges.len()), count);
+    (given, subsequence(roles, 0..=count)).prop_map(move |(given, chosen)| {
         let pairs = chosen.into_iter().zip(given);
         pairs
             .map(|(name, what)| (Grantee::Role(role(name)), what.into_iter().collect()))

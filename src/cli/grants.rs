@@ -1,0 +1,89 @@
+//! `dbproxy grants`: who may be what, by the manifest.
+
+use super::args::Format;
+use super::exit::Failure;
+use super::output;
+use super::provision::args::Grants;
+use super::provision::manifest::ManifestFile;
+use crate::domain::name::{DbUser, TargetName};
+use crate::platform::clock::{Clock, rfc3339};
+use crate::provision::manifest::arn::PrincipalArn;
+use crate::provision::manifest::{Cluster, DbUserEntry, Grant};
+use serde_json::{Value, json};
+use std::process::ExitCode;
+use std::time::SystemTime;
+
+const HEADER: [&str; 5] = ["CLUSTER", "DB USER", "ROLES", "RDS_IAM", "PRINCIPALS"];
+
+pub fn run(flags: &Grants) -> Result<ExitCode, Failure> {
+    let file = ManifestFile::read(&flags.at.manifest)?;
+    let clusters: Vec<(TargetName, Cluster)> = match &flags.cluster {
+        Some(name) => vec![file.cluster(Some(name))?],
+        None => file.manifest.clusters.clone().into_iter().collect(),
+    };
+    let users = || {
+        clusters
+            .iter()
+            .flat_map(|(name, cluster)| cluster.users.iter().map(move |(user, entry)| (name, user, entry)))
+    };
+    let now = Clock::system().now();
+    match flags.output {
+        Format::Text => {
+            let rows: Vec<_> = users()
+                .map(|(cluster, user, entry)| row(cluster, user, entry, now))
+                .collect();
+            output::table(&HEADER, &rows);
+        }
+        Format::Json => {
+            let all: Value = users()
+                .map(|(cluster, user, entry)| shown(cluster, user, entry, now))
+                .collect();
+            output::line(&all.to_string());
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn row(cluster: &TargetName, user: &DbUser, entry: &DbUserEntry, now: SystemTime) -> Vec<String> {
+    let roles = entry.roles.iter().map(|grant| written(grant, now));
+    let principals = entry.principals.iter().map(PrincipalArn::as_str);
+    vec![
+        cluster.to_string(),
+        user.to_string(),
+        or_dash(roles.collect::<Vec<_>>().join(", ")),
+        if entry.rds_iam { "yes" } else { "no" }.to_owned(),
+        or_dash(principals.collect::<Vec<_>>().join(" ")),
+    ]
+}
+
+fn or_dash(text: String) -> String {
+    match text.is_empty() {
+        true => "-".to_owned(),
+        false => text,
+    }
+}
+
+fn written(grant: &Grant, now: SystemTime) -> String {
+    match grant.until {
+        None => grant.role.to_string(),
+        Some(until) if grant.has_ended(now) => format!("{} (ENDED {})", grant.role, rfc3339(until)),
+        Some(until) => format!("{} (until {})", grant.role, rfc3339(until)),
+    }
+}
+
+fn shown(cluster: &TargetName, user: &DbUser, entry: &DbUserEntry, now: SystemTime) -> Value {
+    let role = |grant: &Grant| {
+        json!({
+            "role": grant.role.as_str(),
+            "until": grant.until.map(rfc3339),
+            "ended": grant.has_ended(now),
+        })
+    };
+    json!({
+        "cluster": cluster.as_str(),
+        "db_user": user.as_str(),
+        "roles": entry.roles.iter().map(role).collect::<Vec<_>>(),
+        "rds_iam": entry.rds_iam,
+        "principals": entry.principals.iter().map(PrincipalArn::as_str).collect::<Vec<_>>(),
+    })
+}
