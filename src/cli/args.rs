@@ -1,5 +1,6 @@
 //! Flags as typed. Every flag of `serve` can also be set as `DBPROXY_<FLAG>`.
 
+use super::iam_policy::args::IamPolicy;
 use super::policy::args::Policy;
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
@@ -107,6 +108,8 @@ pub enum Command {
     /// Judge, ask and test the policies
     #[command(subcommand)]
     Policy(Policy),
+    /// Print the IAM policies that the access manifest implies
+    IamPolicy(IamPolicy),
     /// Wait until a running dbproxy is ready
     Wait(Wait),
     /// Ask a running dbproxy whether it is alive, or ready

@@ -6,6 +6,7 @@ mod audit;
 mod connect;
 mod doctor;
 pub mod exit;
+mod iam_policy;
 mod lifecycle;
 mod login;
 mod ls;
@@ -37,6 +38,7 @@ pub fn main() -> ExitCode {
         Some(Command::Ls(ls)) => ls::run(&ls),
         Some(Command::Connect(connect)) => connect::run(&connect),
         Some(Command::Policy(command)) => policy::run(&command),
+        Some(Command::IamPolicy(flags)) => iam_policy::run(&flags),
         Some(Command::Wait(wait)) => lifecycle::wait(&wait),
         Some(Command::Healthcheck(check)) => lifecycle::healthcheck(&check),
         Some(Command::Sessions(sessions)) => sessions::run(&sessions),
