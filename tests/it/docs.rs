@@ -2,6 +2,7 @@
 
 mod audit;
 mod house;
+mod iam;
 mod papers;
 
 use crate::support::proxy::dbproxy;
@@ -37,6 +38,7 @@ fn the_command_reference_is_current() {
         "policy matrix",
         "policy test",
         "policy schema",
+        "iam-policy",
         "wait",
         "healthcheck",
         "sessions",

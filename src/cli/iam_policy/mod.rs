@@ -35,7 +35,9 @@ pub fn run(flags: &IamPolicy) -> Result<ExitCode, Failure> {
         );
     }
     narrow(flags, &sites, &mut made)?;
-    made.notes.iter().for_each(|note| output::note(&format!("note: {note}")));
+    made.notes
+        .iter()
+        .for_each(|note| output::note(&format!("note: {note}")));
     let text = match flags.format {
         Format::Json => json::render(&made),
         Format::Cloudformation => cloudformation::render(&made).map_err(Failure::usage)?,
@@ -63,10 +65,17 @@ type Clusters<'m> = BTreeMap<&'m TargetName, &'m Cluster>;
 
 fn chosen<'m>(manifest: &'m Manifest, wanted: Option<&str>) -> Result<Clusters<'m>, Failure> {
     let is_wanted = |name: &TargetName| wanted.is_none_or(|wanted| name.as_str() == wanted);
-    let chosen: Clusters<'m> = manifest.clusters.iter().filter(|(name, _)| is_wanted(name)).collect();
+    let chosen: Clusters<'m> = manifest
+        .clusters
+        .iter()
+        .filter(|(name, _)| is_wanted(name))
+        .collect();
     if let (Some(wanted), true) = (wanted, chosen.is_empty()) {
         let names: Vec<&str> = manifest.clusters.keys().map(TargetName::as_str).collect();
-        let message = format!("the manifest has no cluster `{wanted}`; it has {}", names.join(", "));
+        let message = format!(
+            "the manifest has no cluster `{wanted}`; it has {}",
+            names.join(", ")
+        );
         return Err(Failure::text(1, message));
     }
     Ok(chosen)
@@ -79,23 +88,29 @@ fn known(config: Option<&Path>, clusters: &Clusters<'_>) -> Result<BTreeMap<Targ
     }
     let settings = settings_of(config, CommandLine::default()).map_err(|mut failure| {
         failure.hint = Some(
-            "The manifest leaves out an account_id, a region or resource_ids, so the configuration is asked.".to_owned(),
+            "The manifest leaves out an account_id, a region or resource_ids, so the configuration is asked."
+                .to_owned(),
         );
         failure
     })?;
     let targets = settings.targets.into_iter();
-    let known = targets.filter(|target| target.credential.broker().is_none()).map(|target| {
-        let known = Known {
-            account: target.account_id,
-            region: Some(target.region),
-            resource_id: target.resource_id,
-        };
-        (target.name, known)
-    });
+    let known = targets
+        .filter(|target| target.credential.broker().is_none())
+        .map(|target| {
+            let known = Known {
+                account: target.account_id,
+                region: Some(target.region),
+                resource_id: target.resource_id,
+            };
+            (target.name, known)
+        });
     Ok(known.collect())
 }
 
-fn sites<'m>(clusters: &Clusters<'m>, known: &BTreeMap<TargetName, Known>) -> Result<Vec<Site<'m>>, Mistakes> {
+fn sites<'m>(
+    clusters: &Clusters<'m>,
+    known: &BTreeMap<TargetName, Known>,
+) -> Result<Vec<Site<'m>>, Mistakes> {
     let mut mistakes = Vec::new();
     let nothing = Known::default();
     let sites: Vec<Site<'m>> = clusters
@@ -114,7 +129,8 @@ fn sites<'m>(clusters: &Clusters<'m>, known: &BTreeMap<TargetName, Known>) -> Re
 /// To the principal and the account that are asked for. Only JSON holds more than one account.
 fn narrow(flags: &IamPolicy, sites: &[Site<'_>], made: &mut Policies) -> Result<(), Failure> {
     if let Some(wanted) = &flags.principal {
-        made.bundles.retain(|bundle| bundle.holder.to_string() == wanted.as_str());
+        made.bundles
+            .retain(|bundle| bundle.holder.to_string() == wanted.as_str());
         if made.bundles.is_empty() {
             return Err(Failure::text(1, format!("the manifest gives `{wanted}` nothing")));
         }
@@ -135,17 +151,23 @@ fn narrow(flags: &IamPolicy, sites: &[Site<'_>], made: &mut Policies) -> Result<
         let left = accounts.iter().filter(|other| **other != account);
         let left: Vec<String> = left.map(ToString::to_string).collect();
         let left = left.join(", ");
-        made.notes.push(format!("principals of account {left} are left out: --account prints them"));
+        made.notes.push(format!(
+            "principals of account {left} are left out: --account prints them"
+        ));
     }
     let sets = |bundle: &Bundle| bundle.placement == Placement::PermissionSet;
     if flags.format != Format::Json && made.bundles.iter().any(sets) {
-        made.notes.push("documents of permission sets are in --format json alone".to_owned());
+        made.notes
+            .push("documents of permission sets are in --format json alone".to_owned());
     }
     Ok(())
 }
 
 fn accounts(bundles: &[Bundle]) -> BTreeSet<AccountId> {
-    bundles.iter().map(|bundle| bundle.holder.account().clone()).collect()
+    bundles
+        .iter()
+        .map(|bundle| bundle.holder.account().clone())
+        .collect()
 }
 
 fn only(sites: &[Site<'_>]) -> Result<AccountId, Failure> {

@@ -2,7 +2,8 @@
 
 use super::Mistake;
 use super::document::{
-    ASSUME, Document, MANAGED_MAX, ROLE_INLINE_MAX, Statement, TRUST_MAX, USER_INLINE_MAX, pack, trust, weight,
+    ASSUME, Document, MANAGED_MAX, ROLE_INLINE_MAX, Statement, TRUST_MAX, USER_INLINE_MAX, pack, trust,
+    weight,
 };
 use super::entitled::{Entitled, Made};
 use crate::access::identity::aws_iam::permission_set;

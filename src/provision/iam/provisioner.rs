@@ -110,7 +110,10 @@ fn writing(bundles: &[&Bundle]) -> Vec<Statement> {
                 users.insert(arn);
             }
             (Placement::Managed, kind) => {
-                let arns = bundle.documents.iter().map(|document| bundle.policy_arn(document));
+                let arns = bundle
+                    .documents
+                    .iter()
+                    .map(|document| bundle.policy_arn(document));
                 let arns: BTreeSet<String> = arns.collect();
                 let actions = match kind {
                     PrincipalKind::Role => ["iam:AttachRolePolicy", "iam:DetachRolePolicy"],

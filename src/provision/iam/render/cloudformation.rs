@@ -50,7 +50,10 @@ fn add(resources: &mut Map<String, Value>, bundle: &Bundle) {
             "MaxSessionDuration": made.max_session.as_secs(),
             "AssumeRolePolicyDocument": trust(made),
         });
-        resources.insert(id(principal), json!({ "Type": "AWS::IAM::Role", "Properties": properties }));
+        resources.insert(
+            id(principal),
+            json!({ "Type": "AWS::IAM::Role", "Properties": properties }),
+        );
     }
     if bundle.placement == Placement::PermissionSet {
         return;

@@ -38,10 +38,15 @@ fn commands(bundle: &Bundle) -> Vec<String> {
                 quoted(whom)
             )),
             (Placement::Managed, whom) => {
-                commands.push(format!("aws iam create-policy --policy-name {name} --policy-document {text}"));
+                commands.push(format!(
+                    "aws iam create-policy --policy-name {name} --policy-document {text}"
+                ));
                 commands.extend(whom.map(|(kind, whom)| {
                     let arn = quoted(&bundle.policy_arn(document));
-                    format!("aws iam attach-{kind}-policy --{kind}-name {} --policy-arn {arn}", quoted(whom))
+                    format!(
+                        "aws iam attach-{kind}-policy --{kind}-name {} --policy-arn {arn}",
+                        quoted(whom)
+                    )
                 }));
             }
         }

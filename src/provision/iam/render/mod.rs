@@ -4,11 +4,3 @@ pub mod cloudformation;
 pub mod commands;
 pub mod json;
 pub mod terraform;
-
-use serde_json::Value;
-
-/// With the indentation of JSON, and `margin` before all lines but the first.
-fn indented(value: &Value, margin: &str) -> String {
-    // `{:#}` of a value is its pretty form.
-    format!("{value:#}").replace('\n', &format!("\n{margin}"))
-}

@@ -1,7 +1,6 @@
 //! HCL for Terraform, for one account.
 
 use super::super::{Bundle, Holder, Placement, Policies};
-use super::indented;
 use crate::provision::iam::document::{Document, trust};
 use crate::provision::manifest::arn::{PrincipalArn, PrincipalKind};
 use serde_json::{Value, json};
@@ -31,7 +30,9 @@ fn blocks(bundle: &Bundle) -> Vec<String> {
         let label = format!("policy_{number}_of_{owner}");
         match bundle.placement {
             Placement::PermissionSet => {}
-            Placement::Inline => blocks.extend(principal.map(|principal| inline(bundle, principal, document, &label))),
+            Placement::Inline => {
+                blocks.extend(principal.map(|principal| inline(bundle, principal, document, &label)))
+            }
             Placement::Managed => blocks.extend(managed(bundle, principal, document, &label)),
         }
     }
@@ -60,12 +61,23 @@ fn inline(bundle: &Bundle, principal: &PrincipalArn, document: &Document, label:
     block(&format!("aws_iam_{kind}_policy"), label, &lines)
 }
 
-fn managed(bundle: &Bundle, principal: Option<&PrincipalArn>, document: &Document, label: &str) -> Vec<String> {
-    let lines = [("name", text(&document.name)), ("policy", encoded(&document.json()))];
+fn managed(
+    bundle: &Bundle,
+    principal: Option<&PrincipalArn>,
+    document: &Document,
+    label: &str,
+) -> Vec<String> {
+    let lines = [
+        ("name", text(&document.name)),
+        ("policy", encoded(&document.json())),
+    ];
     let mut blocks = vec![block("aws_iam_policy", label, &lines)];
     if let Some(principal) = principal {
         let (kind, name) = whom(bundle, principal);
-        let lines = [(kind, name), ("policy_arn", format!("aws_iam_policy.{label}.arn"))];
+        let lines = [
+            (kind, name),
+            ("policy_arn", format!("aws_iam_policy.{label}.arn")),
+        ];
         blocks.push(block(&format!("aws_iam_{kind}_policy_attachment"), label, &lines));
     }
     blocks
@@ -85,16 +97,43 @@ fn block(kind: &str, label: &str, lines: &[(&str, String)]) -> String {
 }
 
 fn encoded(document: &Value) -> String {
-    format!("jsonencode({})", literal(&indented(document, "  ")))
+    let mut written = "jsonencode(".to_owned();
+    write(&mut written, document, "\n  ");
+    written + ")"
 }
 
+/// As `terraform fmt` has it. `margin` begins the lines after the first.
+fn write(written: &mut String, value: &Value, margin: &str) {
+    let inner = format!("{margin}  ");
+    let (open, close) = match value {
+        Value::Object(_) => ('{', '}'),
+        Value::Array(_) => ('[', ']'),
+        Value::String(string) => return written.push_str(&text(string)),
+        other => return written.push_str(&other.to_string()),
+    };
+    written.push(open);
+    let fields = value
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(key, value)| (Some(key), value));
+    let items = value.as_array().into_iter().flatten().map(|value| (None, value));
+    for (number, (key, value)) in fields.chain(items).enumerate() {
+        written.push_str(if number > 0 { "," } else { "" });
+        written.push_str(&inner);
+        if let Some(key) = key {
+            written.push_str(&format!("{} : ", text(key)));
+        }
+        write(written, value, &inner);
+    }
+    written.push_str(margin);
+    written.push(close);
+}
+
+/// A string of JSON is one of HCL, but for templates, which are none when their sign is doubled. (Control characters,
+/// whose escapes differ, are in no policy.)
 fn text(text: &str) -> String {
-    literal(&json!(text).to_string())
-}
-
-/// JSON is HCL but for templates, which are none when their sign is doubled.
-fn literal(json: &str) -> String {
-    json.replace("${", "$${").replace("%{", "%%{")
+    json!(text).to_string().replace("${", "$${").replace("%{", "%%{")
 }
 
 fn label(principal: &PrincipalArn) -> String {
