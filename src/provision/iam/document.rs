@@ -1,6 +1,7 @@
 //! Statements, and documents that stay below IAM's limits.
 
 use super::entitled::Made;
+use crate::provision::manifest::arn::PrincipalArn;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -66,11 +67,11 @@ pub struct Document {
 
 impl Document {
     pub fn json(&self) -> Value {
-        policy(self.statements.iter().map(Statement::json).collect())
+        policy(&self.statements.iter().map(Statement::json).collect::<Vec<_>>())
     }
 }
 
-fn policy(statements: Vec<Value>) -> Value {
+fn policy(statements: &[Value]) -> Value {
     json!({ "Version": "2012-10-17", "Statement": statements })
 }
 
@@ -82,7 +83,7 @@ pub fn weight(value: &Value) -> usize {
 /// As few documents as come of filling one after the other, in the order of statements and ARNs. `None`: one ARN alone
 /// is too long.
 pub fn pack(statements: &[Statement], limit: usize) -> Option<Vec<Vec<Statement>>> {
-    let empty = weight(&policy(Vec::new()));
+    let empty = weight(&policy(&[]));
     let mut documents: Vec<Vec<Statement>> = Vec::new();
     let mut open: Vec<Statement> = Vec::new();
     let mut size = empty;
@@ -123,9 +124,9 @@ pub fn pack(statements: &[Statement], limit: usize) -> Option<Vec<Vec<Statement>
 
 /// Who may assume a role, with the external id; and may say for whom, which dbproxy does.
 pub fn trust(made: &Made) -> Value {
-    let trusts: Vec<&str> = made.trusts.iter().map(|trusted| trusted.as_str()).collect();
+    let trusts: Vec<&str> = made.trusts.iter().map(PrincipalArn::as_str).collect();
     let [assume, further @ ..] = ASSUME;
-    policy(vec![
+    policy(&[
         json!({
             "Effect": "Allow",
             "Principal": { "AWS": trusts },

@@ -31,7 +31,7 @@ fn blocks(bundle: &Bundle) -> Vec<String> {
         match bundle.placement {
             Placement::PermissionSet => {}
             Placement::Inline => {
-                blocks.extend(principal.map(|principal| inline(bundle, principal, document, &label)))
+                blocks.extend(principal.map(|principal| inline(bundle, principal, document, &label)));
             }
             Placement::Managed => blocks.extend(managed(bundle, principal, document, &label)),
         }
