@@ -1,5 +1,6 @@
 //! Flags as typed. Every flag of `serve` can also be set as `DBPROXY_<FLAG>`.
 
+use super::iam_policy::args::IamPolicy;
 use super::policy::args::Policy;
 use super::provision::args::{Apply, Grant, Grants, Plan, Revoke};
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
@@ -118,6 +119,8 @@ pub enum Command {
     Revoke(Revoke),
     /// List who has which roles by the access manifest
     Grants(Grants),
+    /// Print the IAM policies that the access manifest implies
+    IamPolicy(IamPolicy),
     /// Wait until a running dbproxy is ready
     Wait(Wait),
     /// Ask a running dbproxy whether it is alive, or ready

@@ -9,6 +9,7 @@ mod doctor;
 pub mod exit;
 mod grant;
 mod grants;
+mod iam_policy;
 mod lifecycle;
 mod login;
 mod ls;
@@ -48,6 +49,7 @@ pub fn main() -> ExitCode {
         Some(Command::Grant(grant)) => grant::run(&grant),
         Some(Command::Revoke(revoke)) => revoke::run(&revoke),
         Some(Command::Grants(grants)) => grants::run(&grants),
+        Some(Command::IamPolicy(flags)) => iam_policy::run(&flags),
         Some(Command::Wait(wait)) => lifecycle::wait(&wait),
         Some(Command::Healthcheck(check)) => lifecycle::healthcheck(&check),
         Some(Command::Sessions(sessions)) => sessions::run(&sessions),

@@ -10,6 +10,7 @@
 pub mod apply;
 pub mod doors;
 pub mod fault;
+pub mod iam;
 pub mod inspect;
 pub mod inspected;
 pub mod manifest;

@@ -2,6 +2,7 @@
 
 mod audit;
 mod house;
+mod iam;
 mod papers;
 
 use crate::support::proxy::dbproxy;
@@ -42,6 +43,7 @@ fn the_command_reference_is_current() {
         "grant",
         "revoke",
         "grants",
+        "iam-policy",
         "wait",
         "healthcheck",
         "sessions",

@@ -30,6 +30,7 @@ mod drivers;
 mod ends;
 mod faults;
 mod flow;
+mod iam_policy;
 mod lifecycle;
 mod limits;
 mod login;

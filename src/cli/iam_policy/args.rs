@@ -1,0 +1,66 @@
+//! Flags of `dbproxy iam-policy` as typed.
+
+use crate::provision::manifest::arn::{AccountId, ArnError, PrincipalArn};
+use clap::{Args, ValueEnum};
+use std::path::PathBuf;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Default)]
+pub enum Format {
+    /// Documents keyed by principal
+    #[default]
+    Json,
+    /// A template of one account, as JSON
+    Cloudformation,
+    /// HCL for one account
+    Terraform,
+    /// Commands of the AWS CLI for one account; they make what is not there yet
+    Cli,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Policies are printed, not applied: that is for your infrastructure as code, or for \
+    `aws iam put-role-policy`, as --format cli writes it.\n\n\
+    Exact ARNs only, merged for each principal over all clusters. What fits is an inline policy dbproxy-connect-1; \
+    what does not is managed policies dbproxy-connect-role-NAME-<n>. Other inline policies of a principal \
+    count towards the same limit."
+)]
+pub struct IamPolicy {
+    /// Only this cluster of the manifest [default: all]
+    pub cluster: Option<String>,
+    /// The access manifest
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "DBPROXY_MANIFEST",
+        default_value = "policies/access.toml"
+    )]
+    pub manifest: PathBuf,
+    /// Configuration file, read where the manifest leaves out account_id, region or resource_ids [default:
+    /// ./dbproxy.toml, ~/.config/dbproxy/config.toml, /etc/dbproxy/config.toml]
+    #[arg(long, value_name = "FILE", env = "DBPROXY_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// Only the documents of this role or user
+    #[arg(long, value_name = "ARN", value_parser = principal, conflicts_with = "provisioner")]
+    pub principal: Option<PrincipalArn>,
+    /// Only the documents of principals of this account [default: all for json, else the databases' own]
+    #[arg(long, value_name = "ID", value_parser = account)]
+    pub account: Option<AccountId>,
+    /// Instead, what the provisioner itself needs: to log in and to find the clusters
+    #[arg(long)]
+    pub provisioner: bool,
+    /// The provisioner also writes these policies, so it may change exactly these roles, users and policies.
+    /// Whoever may write a role's policy may give that role anything
+    #[arg(long, requires = "provisioner")]
+    pub writes_iam: bool,
+    #[arg(short, long, value_name = "FORMAT", default_value = "json")]
+    pub format: Format,
+}
+
+fn principal(text: &str) -> Result<PrincipalArn, ArnError> {
+    PrincipalArn::new(text)
+}
+
+fn account(text: &str) -> Result<AccountId, &'static str> {
+    AccountId::new(text).ok_or("an account has 12 digits")
+}

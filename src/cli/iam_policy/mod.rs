@@ -1,0 +1,183 @@
+//! `dbproxy iam-policy`
+
+pub mod args;
+
+use super::exit::Failure;
+use super::{output, settings_of};
+use crate::config::check::CommandLine;
+use crate::domain::name::TargetName;
+use crate::error::Chain;
+use crate::platform::clock::Clock;
+use crate::provision::iam::provisioner::provisioner;
+use crate::provision::iam::render::{cloudformation, commands, json, terraform};
+use crate::provision::iam::{Bundle, Known, Mistakes, Placement, Policies, Site, policies};
+use crate::provision::manifest::arn::AccountId;
+use crate::provision::manifest::{BYTES_MAX, Cluster, Manifest, read};
+use args::{Format, IamPolicy};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read as _;
+use std::path::Path;
+use std::process::ExitCode;
+
+pub fn run(flags: &IamPolicy) -> Result<ExitCode, Failure> {
+    let manifest = manifest(&flags.manifest)?;
+    let clusters = chosen(&manifest, flags.cluster.as_deref())?;
+    let known = known(flags.config.as_deref(), &clusters)?;
+    let sites = sites(&clusters, &known).map_err(Failure::usage)?;
+    let mut made = policies(&sites).map_err(Failure::usage)?;
+    if flags.provisioner {
+        let written = flags.writes_iam.then_some(&made);
+        made = provisioner(&sites, written).map_err(Failure::usage)?;
+    } else if clusters.len() < manifest.clusters.len() {
+        output::note(
+            "note: grants of other clusters are left out; in the place of documents of the same names, these take \
+             them away",
+        );
+    }
+    narrow(flags, &sites, &mut made)?;
+    made.notes
+        .iter()
+        .for_each(|note| output::note(&format!("note: {note}")));
+    let text = match flags.format {
+        Format::Json => json::render(&made),
+        Format::Cloudformation => cloudformation::render(&made).map_err(Failure::usage)?,
+        Format::Terraform => terraform::render(&made),
+        Format::Cli => commands::render(&made),
+    };
+    output::line(text.trim_end());
+    Ok(ExitCode::SUCCESS)
+}
+
+fn manifest(path: &Path) -> Result<Manifest, Failure> {
+    let shown = path.display();
+    let mut text = String::new();
+    // One more than the reader takes, so that it says what is wrong.
+    let most = u64::try_from(BYTES_MAX).unwrap_or(u64::MAX).saturating_add(1);
+    let file = std::fs::File::open(path).and_then(|file| file.take(most).read_to_string(&mut text));
+    if let Err(error) = file {
+        let message = format!("cannot read the access manifest `{shown}`: {}", Chain(&error));
+        return Err(Failure::text(1, message));
+    }
+    read(&text, Clock::system().now()).map_err(|problems| Failure::text(1, format!("{shown}: {problems}")))
+}
+
+type Clusters<'m> = BTreeMap<&'m TargetName, &'m Cluster>;
+
+fn chosen<'m>(manifest: &'m Manifest, wanted: Option<&str>) -> Result<Clusters<'m>, Failure> {
+    let is_wanted = |name: &TargetName| wanted.is_none_or(|wanted| name.as_str() == wanted);
+    let chosen: Clusters<'m> = manifest
+        .clusters
+        .iter()
+        .filter(|(name, _)| is_wanted(name))
+        .collect();
+    if let (Some(wanted), true) = (wanted, chosen.is_empty()) {
+        let names: Vec<&str> = manifest.clusters.keys().map(TargetName::as_str).collect();
+        let message = format!(
+            "the manifest has no cluster `{wanted}`; it has {}",
+            names.join(", ")
+        );
+        return Err(Failure::text(1, message));
+    }
+    Ok(chosen)
+}
+
+/// The configuration is read only where the manifest leaves something out.
+fn known(config: Option<&Path>, clusters: &Clusters<'_>) -> Result<BTreeMap<TargetName, Known>, Failure> {
+    if clusters.values().all(|cluster| Site::is_complete(cluster)) {
+        return Ok(BTreeMap::new());
+    }
+    let settings = settings_of(config, CommandLine::default()).map_err(|mut failure| {
+        failure.hint = Some(
+            "The manifest leaves out an account_id, a region or resource_ids, so the configuration is asked."
+                .to_owned(),
+        );
+        failure
+    })?;
+    let targets = settings.targets.into_iter();
+    let known = targets
+        .filter(|target| target.credential.broker().is_none())
+        .map(|target| {
+            let known = Known {
+                account: target.account_id,
+                region: Some(target.region),
+                resource_id: target.resource_id,
+            };
+            (target.name, known)
+        });
+    Ok(known.collect())
+}
+
+fn sites<'m>(
+    clusters: &Clusters<'m>,
+    known: &BTreeMap<TargetName, Known>,
+) -> Result<Vec<Site<'m>>, Mistakes> {
+    let mut mistakes = Vec::new();
+    let nothing = Known::default();
+    let sites: Vec<Site<'m>> = clusters
+        .iter()
+        .filter_map(|(name, cluster)| {
+            let known = known.get(name).unwrap_or(&nothing);
+            Site::new(name, cluster, known, &mut mistakes)
+        })
+        .collect();
+    match mistakes.is_empty() {
+        true => Ok(sites),
+        false => Err(Mistakes(mistakes)),
+    }
+}
+
+/// To the principal and the account that are asked for. Only JSON holds more than one account.
+fn narrow(flags: &IamPolicy, sites: &[Site<'_>], made: &mut Policies) -> Result<(), Failure> {
+    if let Some(wanted) = &flags.principal {
+        made.bundles
+            .retain(|bundle| bundle.holder.to_string() == wanted.as_str());
+        if made.bundles.is_empty() {
+            return Err(Failure::text(1, format!("the manifest gives `{wanted}` nothing")));
+        }
+        made.notes = made.bundles.iter().filter_map(Bundle::note).collect();
+    }
+    let accounts = accounts(&made.bundles);
+    let account = match &flags.account {
+        Some(account) => Some(account.clone()),
+        None if flags.format == Format::Json || accounts.len() < 2 => None,
+        None => Some(only(sites)?),
+    };
+    let Some(account) = account else {
+        return Ok(());
+    };
+    made.bundles.retain(|bundle| *bundle.holder.account() == account);
+    made.notes = made.bundles.iter().filter_map(Bundle::note).collect();
+    if flags.account.is_none() {
+        let left = accounts.iter().filter(|other| **other != account);
+        let left: Vec<String> = left.map(ToString::to_string).collect();
+        let left = left.join(", ");
+        made.notes.push(format!(
+            "principals of account {left} are left out: --account prints them"
+        ));
+    }
+    let sets = |bundle: &Bundle| bundle.placement == Placement::PermissionSet;
+    if flags.format != Format::Json && made.bundles.iter().any(sets) {
+        made.notes
+            .push("documents of permission sets are in --format json alone".to_owned());
+    }
+    Ok(())
+}
+
+fn accounts(bundles: &[Bundle]) -> BTreeSet<AccountId> {
+    bundles
+        .iter()
+        .map(|bundle| bundle.holder.account().clone())
+        .collect()
+}
+
+fn only(sites: &[Site<'_>]) -> Result<AccountId, Failure> {
+    let accounts: BTreeSet<&AccountId> = sites.iter().map(|site| &site.account).collect();
+    let mut accounts = accounts.into_iter();
+    match (accounts.next(), accounts.next()) {
+        (Some(account), None) => Ok(account.clone()),
+        _ => Err(Failure::text(
+            1,
+            "the clusters are in several accounts, and this format is for one: name it with --account",
+        )),
+    }
+}

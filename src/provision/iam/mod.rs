@@ -1,0 +1,54 @@
+//! The IAM policies that a manifest implies: who may `rds-db:connect` as whom, by exact ARNs. Pure.
+//!
+//! - [`site`]: a cluster with the three facts that its ARNs need
+//! - [`entitled`]: what each principal is entitled to, over all clusters
+//! - [`document`]: statements, packed into documents below IAM's limits
+//! - [`bundle`]: one principal's documents, and how they come to it
+//! - [`provisioner`]: what the provisioner itself may
+//! - [`render`]: all of them as text
+
+pub mod bundle;
+pub mod document;
+pub mod entitled;
+mod mistake;
+pub mod provisioner;
+pub mod render;
+pub mod site;
+#[cfg(test)]
+mod tests;
+
+pub use bundle::{Bundle, Holder, Placement};
+pub use mistake::{Mistake, Mistakes};
+pub use site::{Known, Site};
+
+use super::manifest::arn::PrincipalArn;
+use entitled::Entitled;
+use std::collections::BTreeMap;
+
+/// Everything that the clusters imply for IAM, and what is worth knowing about it.
+#[derive(Debug, Clone, Default)]
+pub struct Policies {
+    /// By principal.
+    pub bundles: Vec<Bundle>,
+    pub notes: Vec<String>,
+}
+
+/// What the principals of these clusters need, each of them once.
+pub fn policies(sites: &[Site<'_>]) -> Result<Policies, Mistakes> {
+    let mut mistakes = Vec::new();
+    let entitled: BTreeMap<PrincipalArn, Entitled> = entitled::gather(sites, &mut mistakes);
+    let mut policies = Policies::default();
+    for (principal, entitled) in entitled {
+        match Bundle::new(principal, entitled) {
+            Ok(bundle) => {
+                policies.notes.extend(bundle.note());
+                policies.bundles.push(bundle);
+            }
+            Err(mistake) => mistakes.push(mistake),
+        }
+    }
+    match mistakes.is_empty() {
+        true => Ok(policies),
+        false => Err(Mistakes(mistakes)),
+    }
+}
