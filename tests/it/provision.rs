@@ -5,6 +5,7 @@ mod breaks;
 mod door;
 mod inspect;
 mod lockout;
+mod versions;
 
 use crate::support::{Proxy, Sandbox, psql};
 use dbproxy::domain::reason::CloseReason;

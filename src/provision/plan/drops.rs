@@ -13,24 +13,37 @@ use crate::provision::step::StepKind;
 use crate::provision::wanted::{Grantee, Grants, Privilege};
 use std::collections::BTreeSet;
 
+/// Roles that carry the mark and are not declared.
+#[derive(Debug, Default)]
+pub struct Undeclared {
+    /// Dropped.
+    pub leaving: BTreeSet<RoleName>,
+    /// Something of others' holds them: they stay, and nobody can be them.
+    pub staying: BTreeSet<RoleName>,
+}
+
 /// Which roles are dropped; of those that should be and cannot, a note says why.
-pub fn leaving(scene: &Scene<'_>, draft: &mut Draft) -> BTreeSet<RoleName> {
-    let mut leaving = BTreeSet::new();
+pub fn undeclared(scene: &Scene<'_>, draft: &mut Draft) -> Undeclared {
+    let mut undeclared = Undeclared::default();
     for (name, role) in &scene.found.roles {
         if !role.marked || scene.is_wanted(name) || owns(scene, name) {
             continue;
         }
-        match obstruction(scene, name, role) {
-            Some(why) => draft.note(format!(
+        let untouchable = untouchable(scene, name, role);
+        let why = untouchable.clone().or_else(|| held(scene, name));
+        if let Some(why) = &why {
+            draft.note(format!(
                 "{} is no longer declared, but not dropped: {why}",
                 shown(name)
-            )),
-            None => {
-                leaving.insert(name.clone());
-            }
+            ));
         }
+        match (untouchable, why) {
+            (Some(_), _) => false,
+            (None, Some(_)) => undeclared.staying.insert(name.clone()),
+            (None, None) => undeclared.leaving.insert(name.clone()),
+        };
     }
-    leaving
+    undeclared
 }
 
 fn owns(scene: &Scene<'_>, role: &RoleName) -> bool {
@@ -40,7 +53,8 @@ fn owns(scene: &Scene<'_>, role: &RoleName) -> bool {
     })
 }
 
-fn obstruction(scene: &Scene<'_>, name: &RoleName, role: &InspectedRole) -> Option<String> {
+/// Why nothing at all is done to a role.
+fn untouchable(scene: &Scene<'_>, name: &RoleName, role: &InspectedRole) -> Option<String> {
     if scene.is_provisioner(name) {
         return Some("it is the provisioner".to_owned());
     }
@@ -56,6 +70,11 @@ fn obstruction(scene: &Scene<'_>, name: &RoleName, role: &InspectedRole) -> Opti
             shown(&scene.server.provisioner)
         ));
     }
+    None
+}
+
+/// What has to go first, and is not the provisioner's to take away.
+fn held(scene: &Scene<'_>, name: &RoleName) -> Option<String> {
     let places = scene.found.dependencies.get(name).into_iter().flatten().flatten();
     let closed: Vec<_> = places.filter(|database| !may_enter(scene, database)).collect();
     if !closed.is_empty() {
@@ -126,6 +145,13 @@ fn may_enter(scene: &Scene<'_>, name: &Database) -> bool {
 }
 
 pub fn plan(scene: &Scene<'_>, draft: &mut Draft) {
+    for name in &scene.staying {
+        if let Some(role) = scene.found.roles.get(name) {
+            // Its memberships, all of them, are the affair of `memberships`.
+            let statements = no_login(name, role);
+            write_shut_out(name, statements, draft);
+        }
+    }
     for name in &scene.leaving {
         let Some(role) = scene.found.roles.get(name) else {
             continue;
@@ -162,11 +188,13 @@ pub fn plan(scene: &Scene<'_>, draft: &mut Draft) {
 }
 
 /// Before `rds_iam` is gone a password must be, or whoever knows it could log in for as long as the run takes.
+fn no_login(name: &RoleName, role: &InspectedRole) -> Vec<String> {
+    let statement = format!("ALTER ROLE {} NOLOGIN PASSWORD NULL", identifier(name));
+    role.login.then_some(statement).into_iter().collect()
+}
+
 fn shut_out(scene: &Scene<'_>, name: &RoleName, role: &InspectedRole, draft: &mut Draft) {
-    let mut statements = Vec::new();
-    if role.login {
-        statements.push(format!("ALTER ROLE {} NOLOGIN PASSWORD NULL", identifier(name)));
-    }
+    let mut statements = no_login(name, role);
     for row in role.member_of.iter().filter(|row| row.role.as_str() == RDS_IAM) {
         let revoke = format!("REVOKE {} FROM {}", identifier(&row.role), identifier(name));
         match scene.server.has_membership_options() {
@@ -177,6 +205,10 @@ fn shut_out(scene: &Scene<'_>, name: &RoleName, role: &InspectedRole, draft: &mu
             false => statements.push(revoke),
         }
     }
+    write_shut_out(name, statements, draft);
+}
+
+fn write_shut_out(name: &RoleName, statements: Vec<String>, draft: &mut Draft) {
     let title = format!("nobody logs in as {} any more", shown(name));
     draft.step(
         Phase::Revoke,

@@ -23,6 +23,8 @@ pub struct Scene<'a> {
     pub left_over: BTreeMap<RoleName, MembershipOptions>,
     /// Roles that are to be dropped.
     pub leaving: BTreeSet<RoleName>,
+    /// Roles that should be dropped and cannot: nobody is to be them any more.
+    pub staying: BTreeSet<RoleName>,
     /// What the provisioner has by inheritance, itself included.
     inherited: BTreeSet<RoleName>,
     settable: BTreeSet<RoleName>,
@@ -43,6 +45,7 @@ impl<'a> Scene<'a> {
             found,
             left_over,
             leaving: BTreeSet::new(),
+            staying: BTreeSet::new(),
             inherited,
             settable,
             member_of,
@@ -50,7 +53,8 @@ impl<'a> Scene<'a> {
         for role in &renamed {
             draft.administer(&scene, role);
         }
-        scene.leaving = super::drops::leaving(&scene, draft);
+        let undeclared = super::drops::undeclared(&scene, draft);
+        (scene.leaving, scene.staying) = (undeclared.leaving, undeclared.staying);
         scene
     }
 
