@@ -7,7 +7,7 @@ const LONG: &str = "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx
 const ODD: [&str; 8] = [
     "Upper Case",
     "\"; drop role postgres; --",
-    "it's \\ $$",
+    "it's \\ #",
     "rôle 🔒",
     LONG,
     "select",
