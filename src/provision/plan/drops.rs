@@ -83,6 +83,13 @@ fn held(scene: &Scene<'_>, name: &RoleName) -> Option<String> {
             some(closed)
         ));
     }
+    let givers = given_on(scene, name);
+    if !givers.is_empty() {
+        return Some(format!(
+            "{} gave privileges on to it, and alone can take them back",
+            some(givers)
+        ));
+    }
     let foreign: Vec<_> = gave(scene, name)
         .into_iter()
         .filter(|owner| !scene.may_act_as(owner))
@@ -95,16 +102,29 @@ fn held(scene: &Scene<'_>, name: &RoleName) -> Option<String> {
     })
 }
 
-/// Owners of what it has privileges on, as far as that was looked into: `DROP OWNED` needs to act for them.
+/// Who gave it privileges by a grant option, as far as that was looked into.
+fn given_on<'s>(scene: &'s Scene<'_>, name: &RoleName) -> BTreeSet<&'s RoleName> {
+    let contents = scene.found.databases.values().flat_map(|database| &database.contents);
+    let given = contents.flat_map(|contents| &contents.given_on);
+    let to_it = given.filter(|(giver, to)| {
+        matches!(to, Grantee::Role(role) if role == name) && !scene.leaving.contains(giver)
+    });
+    to_it.map(|(giver, _)| giver).collect()
+}
+
+/// Owners of what it has privileges on, before this plan and after it: `DROP OWNED` needs to act for them.
 fn gave(scene: &Scene<'_>, name: &RoleName) -> BTreeSet<RoleName> {
     let mut owners = BTreeSet::new();
+    for (place, owner) in scene.found.creditors.get(name).into_iter().flatten() {
+        let owner = match place.as_ref().and_then(|place| owner_of(scene, place)) {
+            Some(of_database) if owner.as_str() == DATABASE_OWNER => of_database,
+            _ => owner,
+        };
+        owners.extend((owner != name).then(|| owner.clone()));
+    }
     let to = Grantee::Role(name.clone());
     for (database, found) in &scene.found.databases {
-        let owner = scene
-            .wanted
-            .databases
-            .get(database)
-            .map_or(&found.owner, |wanted| &wanted.owner);
+        let owner = owner_of(scene, database).unwrap_or(&found.owner);
         let mut add = |grants: &Grants, by: &RoleName| {
             if by != name && grants.contains_key(&to) {
                 let by = if by.as_str() == DATABASE_OWNER { owner } else { by };
@@ -125,6 +145,12 @@ fn gave(scene: &Scene<'_>, name: &RoleName) -> BTreeSet<RoleName> {
         }
     }
     owners
+}
+
+/// When the plan has run.
+fn owner_of<'s>(scene: &'s Scene<'_>, database: &Database) -> Option<&'s RoleName> {
+    let wanted = scene.wanted.databases.get(database).map(|wanted| &wanted.owner);
+    wanted.or_else(|| scene.found.databases.get(database).map(|found| &found.owner))
 }
 
 /// Whether the provisioner can connect there, now or once this plan has let it.

@@ -55,3 +55,48 @@ fn a_user_that_cannot_be_dropped_is_shut_out() {
         assert_eq!(ground.administer("postgres", left), "");
     });
 }
+
+#[test]
+fn what_others_gave_holds_a_role_wherever_it_is() {
+    on_all(|ground| {
+        others::settle_down(ground);
+        ground.settle(&wanted(SHOP));
+        ground.can("migrator", "app", "create table app.items (id serial, name text)");
+        // In a database that is not looked into; on a column; on a type of a superuser's.
+        ground.can("dba", "theirs", "grant select (id) on hall.t to writer");
+        ground.administer("app", "create type app.mood as enum ('a'); revoke usage on type app.mood from public;\
+            grant usage on type app.mood to reader");
+        ground.can("migrator", "app", "grant select (name) on app.items to clerk");
+        let before = others::snapshot(ground, &["theirs"]);
+        let gone = wanted(SHOP.split("[users.writer]").next().unwrap());
+        let plan = ground.settle(&gone);
+        let left = "select string_agg(rolname, ',' order by rolname) from pg_roles where rolname in ('writer', 'reader', 'clerk')";
+        // Until 15 whoever may create roles can act as anybody but a superuser.
+        let held = if ground.major < 16 { "reader" } else { "reader,writer" };
+        assert_eq!(ground.administer("postgres", left), held, "{:?}", plan.notes);
+        if ground.major >= 16 {
+            others::are_untouched(ground, &["theirs"], &before);
+        }
+    });
+}
+
+#[test]
+fn what_was_given_on_is_for_the_giver_to_take_back() {
+    on_all(|ground| {
+        others::settle_down(ground);
+        ground.settle(&wanted(SHOP));
+        ground.can("migrator", "app", "create table app.items (id serial, name text); create table extra.notes (id serial);\
+            create function app.f(a integer, b text) returns text language sql as 'select b'");
+        ground.settle(&wanted(SHOP));
+        others::move_in(ground, "app", "app", "items");
+        let given = "set role team; grant delete on app.items to reader; grant select on app.items to writer";
+        ground.administer("app", given);
+        let plan = ground.settle(&wanted(SHOP));
+        let told = |note: &&String| note.contains("\"team\"") && note.contains("\"reader\"");
+        assert!(plan.notes.iter().any(|note| told(&note)), "{:?}", plan.notes);
+        let gone = wanted(SHOP.split("[users.reader]").next().unwrap());
+        ground.settle(&gone);
+        let roles = "select string_agg(rolname, ',') from pg_roles where rolname in ('reader', 'clerk')";
+        assert_eq!(ground.administer("postgres", roles), "reader");
+    });
+}
