@@ -15,7 +15,7 @@ pub struct Inspected {
     /// Where roles own something or are named in privileges, by database; `None`: shared objects, such as databases.
     pub dependencies: BTreeMap<RoleName, BTreeSet<Option<Database>>>,
     /// Owners of what roles have privileges on, in all databases, those too that were not looked into: only they can
-    /// take these away.
+    /// take these away. A role itself where it owns something.
     pub creditors: BTreeMap<RoleName, BTreeSet<(Option<Database>, RoleName)>>,
 }
 

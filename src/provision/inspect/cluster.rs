@@ -189,14 +189,17 @@ const CREDITORS: &str = "SELECT DISTINCT r.rolname::text, d.datname::text, CASE 
     FROM pg_shdepend s JOIN pg_roles r ON r.oid = s.refobjid LEFT JOIN pg_database d ON d.oid = s.dbid \
     LEFT JOIN pg_shdepend o ON o.dbid = s.dbid AND o.classid = s.classid AND o.objid = s.objid \
         AND o.refclassid = s.refclassid AND o.deptype = 'o' \
-    WHERE s.refclassid = 'pg_authid'::regclass AND s.deptype = 'a' AND s.classid <> 'pg_default_acl'::regclass \
+    WHERE s.refclassid = 'pg_authid'::regclass AND s.deptype IN ('a', 'o') AND s.classid <> 'pg_default_acl'::regclass \
     AND s.classid <> 'pg_auth_members'::regclass AND (s.dbid = 0 OR d.oid IS NOT NULL)";
 
 async fn creditors(
     snapshot: &Snapshot<'_>,
 ) -> Result<BTreeMap<RoleName, BTreeSet<(Option<Database>, RoleName)>>, InspectError> {
     let mut found: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
-    for mut row in snapshot.rows("who gave roles their privileges", CREDITORS).await? {
+    for mut row in snapshot
+        .rows("who gave roles their privileges", CREDITORS)
+        .await?
+    {
         let (role, database, owner) = (row.role()?, row.database()?, row.role()?);
         found.entry(role).or_default().insert((database, owner));
     }

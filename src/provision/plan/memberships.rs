@@ -60,7 +60,11 @@ pub fn plan(scene: &Scene<'_>, draft: &mut Draft) {
 
 /// What is left of a role that cannot be dropped is a member of nothing.
 fn leave_all(scene: &Scene<'_>, member: &RoleName, draft: &mut Draft) {
-    let rows = scene.found.roles.get(member).map(|role| role.member_of.as_slice());
+    let rows = scene
+        .found
+        .roles
+        .get(member)
+        .map(|role| role.member_of.as_slice());
     let rows = rows.unwrap_or_default();
     let mut changes = Changes::default();
     let roles: BTreeSet<&RoleName> = rows.iter().map(|row| &row.role).collect();

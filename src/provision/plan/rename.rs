@@ -68,10 +68,12 @@ fn renamed(found: &mut Inspected, was: &RoleName, name: &RoleName) {
     }
     for owners in found.creditors.values_mut() {
         let known = std::mem::take(owners).into_iter();
-        *owners = known.map(|(place, mut owner)| {
-            change(&mut owner);
-            (place, owner)
-        }).collect();
+        *owners = known
+            .map(|(place, mut owner)| {
+                change(&mut owner);
+                (place, owner)
+            })
+            .collect();
     }
 }
 
@@ -83,15 +85,17 @@ fn in_database(
 ) {
     change(&mut database.owner);
     in_grants(&mut database.grants, was, name);
-    for contents in &mut database.contents {
+    if let Some(contents) = &mut database.contents {
         let known = std::mem::take(&mut contents.given_on).into_iter();
-        contents.given_on = known.map(|(mut giver, mut to)| {
-            change(&mut giver);
-            if let Grantee::Role(role) = &mut to {
-                change(role);
-            }
-            (giver, to)
-        }).collect();
+        contents.given_on = known
+            .map(|(mut giver, mut to)| {
+                change(&mut giver);
+                if let Grantee::Role(role) = &mut to {
+                    change(role);
+                }
+                (giver, to)
+            })
+            .collect();
     }
     let schemas = database
         .contents

@@ -35,11 +35,15 @@ fn on(majors: &[u32], work: impl Fn(&Ground) + Sync) {
                 scope.spawn(move || {
                     let ground = Ground::new(*major);
                     let outcome = catch_unwind(AssertUnwindSafe(|| work(&ground)));
-                    outcome.err().map(|why| format!("PostgreSQL {major}: {}", said(&*why)))
+                    outcome
+                        .err()
+                        .map(|why| format!("PostgreSQL {major}: {}", said(&*why)))
                 })
             })
             .collect();
-        runs.into_iter().filter_map(|run| run.join().unwrap()).collect::<Vec<_>>()
+        runs.into_iter()
+            .filter_map(|run| run.join().unwrap())
+            .collect::<Vec<_>>()
     });
     assert!(failed.is_empty(), "{}", failed.join("\n"));
 }

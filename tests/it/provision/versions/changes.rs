@@ -28,13 +28,19 @@ fn less_is_taken_away_and_others_are_left_alone() {
         let before = others::snapshot(ground, &places);
         ground.is_settled(&wanted(SHOP));
         // A role is taken from a user.
-        let less = changed("[users.writer]\nroles = [\"app_rw\"]", "[users.writer]\nroles = []");
+        let less = changed(
+            "[users.writer]\nroles = [\"app_rw\"]",
+            "[users.writer]\nroles = []",
+        );
         ground.settle(&wanted(&less));
         ground.cannot("writer", "app", "select 1");
         // A privilege is narrowed, a schema is left out of a role, a role moves to another schema.
         let less = less
             .replace("grant = [\"select\", \"update\"]", "grant = [\"select\"]")
-            .replace("schemas = [\"app\"]\n[roles.watch]", "schemas = [\"extra\"]\n[roles.watch]");
+            .replace(
+                "schemas = [\"app\"]\n[roles.watch]",
+                "schemas = [\"extra\"]\n[roles.watch]",
+            );
         ground.settle(&wanted(&less));
         ground.can("clerk", "app", "select * from app.items");
         ground.cannot("clerk", "app", "update app.items set name = 'x'");
@@ -42,14 +48,24 @@ fn less_is_taken_away_and_others_are_left_alone() {
         ground.cannot("reader", "app", "select * from app.items");
         // A schema is left out of the manifest: nobody has anything there any more, and its objects stay.
         let less = less.replace("schemas = [\"app\", \"extra\"]", "schemas = [\"app\"]");
-        let less = less.replace("schemas = [\"extra\"]\n[roles.watch]", "schemas = [\"app\"]\n[roles.watch]");
-        let less = less.replace("  { database = \"app\", on = \"all sequences in extra\", grant = [\"usage\"] },\n", "");
+        let less = less.replace(
+            "schemas = [\"extra\"]\n[roles.watch]",
+            "schemas = [\"app\"]\n[roles.watch]",
+        );
+        let less = less.replace(
+            "  { database = \"app\", on = \"all sequences in extra\", grant = [\"usage\"] },\n",
+            "",
+        );
         ground.settle(&wanted(&less));
         ground.cannot("reader", "app", "select * from extra.notes");
         ground.can("migrator", "app", "select * from extra.notes");
         others::are_untouched(ground, &places, &before);
         // All of it is left out: the databases stay.
-        let nothing = less.split("[databases.archive]").next().unwrap().replace("connection_limit = 20", "")
+        let nothing = less
+            .split("[databases.archive]")
+            .next()
+            .unwrap()
+            .replace("connection_limit = 20", "")
             + "[roles.app_owner]\ntemplate = \"owner\"\n";
         ground.settle(&wanted(&nothing));
         let left = "select string_agg(rolname, ',' order by rolname) from pg_roles where oid >= 16384";
@@ -65,7 +81,10 @@ fn roles_are_renamed_with_all_they_have() {
         opened(ground);
         let renamed = SHOP
             .replace("app_owner", "Shop Owner")
-            .replace("[roles.Shop Owner]", "[roles.\"Shop Owner\"]\nwas = \"app_owner\"")
+            .replace(
+                "[roles.Shop Owner]",
+                "[roles.\"Shop Owner\"]\nwas = \"app_owner\"",
+            )
             .replace("[users.writer]", "[users.\"clerk 2\"]\nwas = \"writer\"");
         let plan = ground.settle(&wanted(&renamed));
         assert!(plan.steps[0].title.starts_with("rename "), "{}", listing(&plan));
@@ -90,8 +109,18 @@ fn a_role_that_is_there_already_is_adopted() {
             ground.administer("postgres", admin);
         }
         let plan = ground.plan(&wanted(SHOP));
-        let adopts = |title: &str| plan.steps.iter().find(|step| step.title.starts_with(title)).map(|step| step.kind);
-        assert_eq!(adopts("adopt db user \"writer\""), Some(StepKind::Destructive), "{}", listing(&plan));
+        let adopts = |title: &str| {
+            plan.steps
+                .iter()
+                .find(|step| step.title.starts_with(title))
+                .map(|step| step.kind)
+        };
+        assert_eq!(
+            adopts("adopt db user \"writer\""),
+            Some(StepKind::Destructive),
+            "{}",
+            listing(&plan)
+        );
         assert_eq!(adopts("adopt db role \"app_owner\""), Some(StepKind::Ordinary));
         // What a superuser granted only a superuser's like can take back since 16.
         if ground.major >= 16 {
@@ -103,7 +132,11 @@ fn a_role_that_is_there_already_is_adopted() {
             from pg_authid a where rolname = 'writer'";
         assert_eq!(ground.administer("postgres", is), "t|f|t|0");
         ground.can("migrator", "app", STOCK);
-        ground.can("writer", "app", "insert into app.items (name) values ('a'); select * from extra.notes");
+        ground.can(
+            "writer",
+            "app",
+            "insert into app.items (name) values ('a'); select * from extra.notes",
+        );
     });
 }
 
@@ -112,10 +145,14 @@ fn what_everybody_got_again_is_taken_again() {
     on_all(|ground| {
         opened(ground);
         ground.administer("app", "grant connect, temporary on database app to public");
-        ground.can("migrator", "app", "grant usage, create on schema app to public; grant all on app.items to public;\
+        ground.can(
+            "migrator",
+            "app",
+            "grant usage, create on schema app to public; grant all on app.items to public;\
             grant usage on all sequences in schema app to public; grant insert on app.items to reader;\
             alter default privileges in schema app grant all on tables to public, reader;\
-            alter default privileges in schema app revoke select on sequences from app_ro");
+            alter default privileges in schema app revoke select on sequences from app_ro",
+        );
         if ground.major >= 15 {
             ground.can("migrator", "app", "grant create on schema public to public");
         }

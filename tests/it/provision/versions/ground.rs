@@ -137,9 +137,17 @@ impl Ground {
         let lent = format!(
             "select r.rolname from pg_auth_members m join pg_roles r on r.oid = m.roleid \
              where m.member = '{PROVISIONER}'::regrole and m.roleid >= 16384 and r.rolname <> 'rds_iam'{}",
-            if self.major < 16 { "" } else { " and (m.inherit_option or m.set_option)" }
+            if self.major < 16 {
+                ""
+            } else {
+                " and (m.inherit_option or m.set_option)"
+            }
         );
-        assert_eq!(self.administer("postgres", &lent), "", "lent to the provisioner for good");
+        assert_eq!(
+            self.administer("postgres", &lent),
+            "",
+            "lent to the provisioner for good"
+        );
     }
 }
 
@@ -147,7 +155,13 @@ impl Ground {
 pub fn listing(plan: &Plan) -> String {
     let steps = plan.steps.iter().map(|step| {
         let place = step.database.as_ref().map_or("", Database::as_str);
-        format!("-- {} @{place} {:?} {:?}\n{}\n", step.title, step.as_role, step.kind, step.statements.join("\n"))
+        format!(
+            "-- {} @{place} {:?} {:?}\n{}\n",
+            step.title,
+            step.as_role,
+            step.kind,
+            step.statements.join("\n")
+        )
     });
     steps.collect()
 }

@@ -32,7 +32,10 @@ fn manifest(at: usize) -> String {
     let quoted_schema = quoted(name(4));
     let in_schema = on(format!("schema {quoted_schema}"));
     let table = on(format!("table {quoted_schema}.{}", quoted(name(7))));
-    let function = on(format!("function {quoted_schema}.{}(integer, text)", quoted(name(7))));
+    let function = on(format!(
+        "function {quoted_schema}.{}(integer, text)",
+        quoted(name(7))
+    ));
     format!(
         "[databases.{database}]\nowner = {owner}\nschemas = [{schema}]\n\
          [roles.{owner}]\ntemplate = \"owner\"\n[roles.{reader}]\ntemplate = \"read-only\"\n\
@@ -57,9 +60,15 @@ fn tried(ground: &Ground, at: usize) {
     );
     ground.can(user, database, &make);
     ground.settle(&wanted(&manifest(at)));
-    let both = format!("select * from {schema}.{thing}; update {schema}.{thing} set id = 1; select {schema}.{thing}(1, '')");
+    let both = format!(
+        "select * from {schema}.{thing}; update {schema}.{thing} set id = 1; select {schema}.{thing}(1, '')"
+    );
     ground.can(other, database, &both);
-    ground.cannot(other, database, &format!("insert into {schema}.{thing} values (1)"));
+    ground.cannot(
+        other,
+        database,
+        &format!("insert into {schema}.{thing} values (1)"),
+    );
     assert_eq!(ground.can(user, database, "select current_schema()"), name(4));
 }
 

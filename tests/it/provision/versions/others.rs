@@ -12,7 +12,10 @@ pub fn settle_down(ground: &Ground) {
     for statement in MADE.split(';') {
         ground.administer("postgres", statement);
     }
-    ground.administer("postgres", "alter role dba in database theirs set statement_timeout = '9s'");
+    ground.administer(
+        "postgres",
+        "alter role dba in database theirs set statement_timeout = '9s'",
+    );
     ground.administer(
         "theirs",
         "create schema hall authorization dba; create table hall.t (id serial); alter table hall.t owner to dba;\
@@ -39,10 +42,16 @@ pub fn are_untouched(ground: &Ground, databases: &[&str], before: &str) {
     let after = snapshot(ground, databases);
     let only_in = |one: &str, other: &str| -> Vec<String> {
         let known: std::collections::BTreeSet<_> = other.lines().collect();
-        one.lines().filter(|line| !known.contains(line)).map(str::to_owned).collect()
+        one.lines()
+            .filter(|line| !known.contains(line))
+            .map(str::to_owned)
+            .collect()
     };
     let (gone, come) = (only_in(before, &after), only_in(&after, before));
-    assert!(gone.is_empty() && come.is_empty(), "gone: {gone:#?}\ncome: {come:#?}");
+    assert!(
+        gone.is_empty() && come.is_empty(),
+        "gone: {gone:#?}\ncome: {come:#?}"
+    );
 }
 
 /// All that is not managed, as the catalogs have it.
@@ -86,7 +95,8 @@ fn inside(ground: &Ground, database: &str, theirs: &str) -> String {
              where {owner} in (select oid from pg_roles where {theirs} and rolname <> 'postgres')"
         )
     });
-    let defaults = "select d::text from pg_default_acl d where defaclrole in (select oid from pg_roles where ";
+    let defaults =
+        "select d::text from pg_default_acl d where defaclrole in (select oid from pg_roles where ";
     let sql = format!(
         "select * from ({} union all {defaults} {theirs})) x order by 1",
         parts.join(" union all ")

@@ -1,5 +1,6 @@
 //! From any manifest to any other: it settles, and others are left alone.
 
+use super::broken::cut_at;
 use super::ground::Ground;
 use super::{on, others, wanted};
 use crate::support::modern::MAJORS;
@@ -17,25 +18,47 @@ fn toml(name: &str) -> String {
 }
 
 fn list(names: &[&str]) -> String {
-    format!("[{}]", names.iter().map(|name| toml(name)).collect::<Vec<_>>().join(", "))
+    format!(
+        "[{}]",
+        names.iter().map(|name| toml(name)).collect::<Vec<_>>().join(", ")
+    )
 }
 
 /// Always both databases, since these are never dropped; the rest comes and goes.
 fn manifest() -> impl Strategy<Value = String> {
     let schemas = prop::collection::vec(subsequence(SCHEMAS.to_vec(), 1..=3), 2);
     let owners = prop::collection::vec(select(ROLES[..2].to_vec()), 2);
-    let more = (subsequence(ROLES[2..].to_vec(), 0..=2), prop::collection::vec((0..5usize, any::<bool>()), 2));
-    let users = prop::collection::vec((any::<bool>(), subsequence((0..4usize).collect::<Vec<_>>(), 0..=2), prop::option::of(1..9u32)), 4);
+    let more = (
+        subsequence(ROLES[2..].to_vec(), 0..=2),
+        prop::collection::vec((0..5usize, any::<bool>()), 2),
+    );
+    let users = prop::collection::vec(
+        (
+            any::<bool>(),
+            subsequence((0..4usize).collect::<Vec<_>>(), 0..=2),
+            prop::option::of(1..9u32),
+        ),
+        4,
+    );
     (schemas, owners, more, users).prop_map(|(schemas, owners, (more, kinds), users)| {
         let mut text = String::new();
         for ((database, schemas), owner) in DATABASES.iter().zip(&schemas).zip(&owners) {
-            text += &format!("\n[databases.{}]\nowner = {}\nschemas = {}", toml(database), toml(owner), list(schemas));
+            text += &format!(
+                "\n[databases.{}]\nowner = {}\nschemas = {}",
+                toml(database),
+                toml(owner),
+                list(schemas)
+            );
         }
         for owner in &ROLES[..2] {
             let owned = DATABASES.iter().zip(&owners).filter(|(_, of)| *of == owner);
             let owned: Vec<_> = owned.map(|(database, _)| *database).collect();
             if !owned.is_empty() {
-                text += &format!("\n[roles.{}]\ntemplate = \"owner\"\ndatabases = {}", toml(owner), list(&owned));
+                text += &format!(
+                    "\n[roles.{}]\ntemplate = \"owner\"\ndatabases = {}",
+                    toml(owner),
+                    list(&owned)
+                );
             }
         }
         for (role, (kind, first)) in more.iter().zip(kinds) {
@@ -46,7 +69,9 @@ fn manifest() -> impl Strategy<Value = String> {
             if there {
                 let roles: Vec<_> = roles.iter().filter(|at| known(at)).map(|at| ROLES[*at]).collect();
                 text += &format!("\n[users.{}]\nroles = {}", toml(user), list(&roles));
-                text += &limit.map_or(String::new(), |limit| format!("\nconnection_limit = {limit}\nsettings = {{ work_mem = \"{limit}MB\" }}"));
+                text += &limit.map_or(String::new(), |limit| {
+                    format!("\nconnection_limit = {limit}\nsettings = {{ work_mem = \"{limit}MB\" }}")
+                });
             }
         }
         text + "\n"
@@ -98,18 +123,24 @@ fn live(ground: &Ground, round: usize) {
 fn any_manifest_after_any_other_settles() {
     on(&[MAJORS[1], MAJORS[5]], |ground| {
         let config = Config {
-            cases: 4,
+            cases: std::env::var("PROPTEST_CASES").map_or(4, |cases| cases.parse().unwrap()),
             max_shrink_iters: 0,
             failure_persistence: None,
             ..Config::default()
         };
         let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha));
-        let all = (manifest(), manifest(), manifest());
-        let outcome = runner.run(&all, |(first, second, third)| {
+        let all = (
+            manifest(),
+            manifest(),
+            manifest(),
+            prop::array::uniform3(1..40usize),
+        );
+        let outcome = runner.run(&all, |(first, second, third, cuts)| {
             ground.anew();
             others::settle_down(ground);
             let before = others::snapshot(ground, &["theirs", "postgres"]);
             for (round, text) in [&first, &second, &third].into_iter().enumerate() {
+                cut_at(ground, &wanted(text), cuts[round]);
                 ground.settle(&wanted(text));
                 live(ground, round);
                 ground.settle(&wanted(text));

@@ -49,8 +49,16 @@ fn owners(ground: &Ground) {
     let owner = "select distinct tableowner from pg_tables where schemaname in ('app', 'extra')";
     assert_eq!(ground.can("migrator", "app", owner), "app_owner");
     assert_eq!(ground.can("migrator", "app", "select current_user"), "app_owner");
-    ground.can("migrator", "app", "create schema own; drop schema own; create table app.t (); drop table app.t");
-    ground.can("migrator", "app", "drop extension pg_trgm; create extension pg_trgm schema public");
+    ground.can(
+        "migrator",
+        "app",
+        "create schema own; drop schema own; create table app.t (); drop table app.t",
+    );
+    ground.can(
+        "migrator",
+        "app",
+        "drop extension pg_trgm; create extension pg_trgm schema public",
+    );
     ground.cannot("migrator", "app", "reset role; create role somebody");
 }
 
@@ -76,7 +84,11 @@ fn writers(ground: &Ground) {
 }
 
 fn readers(ground: &Ground) {
-    ground.can("reader", "app", "select * from app.items; select * from app.shown; select last_value from app.items_id_seq");
+    ground.can(
+        "reader",
+        "app",
+        "select * from app.items; select * from app.shown; select last_value from app.items_id_seq",
+    );
     for sql in [
         "insert into app.items (name) values ('b')",
         "update app.items set name = 'c'",
@@ -95,7 +107,11 @@ fn readers(ground: &Ground) {
 
 fn watchers(ground: &Ground) {
     for database in ["app", "archive"] {
-        ground.can("monitor", database, "select count(*) from pg_stat_activity where query = ''; show data_directory");
+        ground.can(
+            "monitor",
+            database,
+            "select count(*) from pg_stat_activity where query = ''; show data_directory",
+        );
     }
     ground.cannot("monitor", "app", "select * from app.items");
     ground.cannot("monitor", "archive", "select * from public.old");
@@ -103,7 +119,11 @@ fn watchers(ground: &Ground) {
 }
 
 fn clerks(ground: &Ground) {
-    ground.can("clerk", "app", "select * from app.items; update app.items set name = 'd'; select app.f(1, 'x')");
+    ground.can(
+        "clerk",
+        "app",
+        "select * from app.items; update app.items set name = 'd'; select app.f(1, 'x')",
+    );
     for sql in [
         "insert into app.items (name) values ('b')",
         "select * from app.shown",
@@ -117,7 +137,11 @@ fn clerks(ground: &Ground) {
 }
 
 fn settings(ground: &Ground) {
-    let found = ground.can("writer", "app", "show statement_timeout; show search_path; show timezone; show datestyle");
+    let found = ground.can(
+        "writer",
+        "app",
+        "show statement_timeout; show search_path; show timezone; show datestyle",
+    );
     assert_eq!(found, "1min\napp, public\nUTC\nISO, DMY");
     let limits = "select (select datconnlimit from pg_database where datname = 'app'), \
         (select rolconnlimit from pg_roles where rolname = 'writer')";
