@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup build test lint deny docs doc demo fuzz torture sandbox sandbox-down bench load
+.PHONY: help setup build test lint deny docs doc demo fuzz torture sandbox sandbox-down bench load test-matrix
 
 CARGO ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
@@ -32,13 +32,16 @@ deny: setup ## licences, bans and sources of the dependencies
 test: setup ## everything: lint, dependencies, trust roots, unit and integration tests, the sandbox's own
 	@$(MAKE) --no-print-directory lint deny
 	scripts/check-roots
-	$(CARGO) test --locked
+	DBPROXY_MATRIX=full $(CARGO) test --locked
 	scripts/fuzz 5
 	$(CARGO) test --locked --manifest-path tests/pgwire-hazards/Cargo.toml --target-dir $(TARGET)/pgwire-hazards
 	$(SANDBOX) up --quiet --dir $(TARGET)/sandbox-probe
 	probed=0; python3 tests/sandbox/probe.py --dir $(TARGET)/sandbox-probe || probed=$$?; \
 	  $(SANDBOX) down --quiet --dir $(TARGET)/sandbox-probe; exit $$probed
 	@echo "all tests passed"
+
+test-matrix: setup ## provisioning on PostgreSQL 13 to 18 (`cargo test` alone: the oldest and the newest)
+	DBPROXY_MATRIX=full $(CARGO) test --locked --test it provision::versions
 
 fuzz: setup ## fuzz every parser that sees the network (SECONDS=60 for each)
 	scripts/fuzz $(or $(SECONDS),60)

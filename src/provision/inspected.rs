@@ -1,7 +1,7 @@
 //! What the catalogs of one cluster say. Nothing here needs more than a login: all of it is readable by everybody.
 
 use super::name::{Database, RoleName, SchemaName};
-use super::wanted::{Grants, Kind, MembershipOptions, SettingName};
+use super::wanted::{Grantee, Grants, Kind, MembershipOptions, SettingName};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// One cluster as it was found.
@@ -14,6 +14,9 @@ pub struct Inspected {
     pub databases: BTreeMap<Database, InspectedDatabase>,
     /// Where roles own something or are named in privileges, by database; `None`: shared objects, such as databases.
     pub dependencies: BTreeMap<RoleName, BTreeSet<Option<Database>>>,
+    /// Owners of what roles have privileges on, in all databases, those too that were not looked into: only they can
+    /// take these away. A role itself where it owns something.
+    pub creditors: BTreeMap<RoleName, BTreeSet<(Option<Database>, RoleName)>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,6 +84,9 @@ pub struct Contents {
     pub extensions: BTreeSet<String>,
     /// All but those of the system and of temporary objects.
     pub schemas: BTreeMap<SchemaName, InspectedSchema>,
+    /// Who gave privileges on to whom, by a grant option and not as the owner. They stand in no [`Grants`]: what an
+    /// owner revokes does not touch them.
+    pub given_on: BTreeSet<(RoleName, Grantee)>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,6 +6,7 @@ mod command_line;
 mod door;
 mod inspect;
 mod lockout;
+mod versions;
 
 use crate::support::{Proxy, Sandbox, psql};
 use dbproxy::domain::reason::CloseReason;

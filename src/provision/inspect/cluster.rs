@@ -22,6 +22,7 @@ pub(super) async fn read(snapshot: &Snapshot<'_>) -> Result<Inspected, InspectEr
         roles,
         databases: databases(snapshot).await?,
         dependencies: dependencies(snapshot).await?,
+        creditors: creditors(snapshot).await?,
     })
 }
 
@@ -174,6 +175,33 @@ async fn dependencies(
     let mut found: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
     for mut row in snapshot.rows("what roles own", DEPENDENCIES).await? {
         found.entry(row.role()?).or_default().insert(row.database()?);
+    }
+    Ok(found)
+}
+
+/// Owners that are pinned (the first superuser, `pg_database_owner`) are not recorded. `DROP OWNED` takes default
+/// privileges away whoever's they are.
+const CREDITORS: &str = "SELECT DISTINCT r.rolname::text, d.datname::text, CASE \
+    WHEN o.refobjid IS NOT NULL THEN pg_get_userbyid(o.refobjid)::text \
+    WHEN s.classid = 'pg_namespace'::regclass AND s.objid = 2200 \
+        AND current_setting('server_version_num')::int4 >= 150000 THEN 'pg_database_owner' \
+    ELSE pg_get_userbyid(10)::text END \
+    FROM pg_shdepend s JOIN pg_roles r ON r.oid = s.refobjid LEFT JOIN pg_database d ON d.oid = s.dbid \
+    LEFT JOIN pg_shdepend o ON o.dbid = s.dbid AND o.classid = s.classid AND o.objid = s.objid \
+        AND o.refclassid = s.refclassid AND o.deptype = 'o' \
+    WHERE s.refclassid = 'pg_authid'::regclass AND s.deptype IN ('a', 'o') AND s.classid <> 'pg_default_acl'::regclass \
+    AND s.classid <> 'pg_auth_members'::regclass AND (s.dbid = 0 OR d.oid IS NOT NULL)";
+
+async fn creditors(
+    snapshot: &Snapshot<'_>,
+) -> Result<BTreeMap<RoleName, BTreeSet<(Option<Database>, RoleName)>>, InspectError> {
+    let mut found: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+    for mut row in snapshot
+        .rows("who gave roles their privileges", CREDITORS)
+        .await?
+    {
+        let (role, database, owner) = (row.role()?, row.database()?, row.role()?);
+        found.entry(role).or_default().insert((database, owner));
     }
     Ok(found)
 }

@@ -3,8 +3,8 @@
 use super::InspectError;
 use super::rows::{PRIVILEGES, Snapshot, privileges_of};
 use crate::provision::inspected::{Contents, InspectedObject, InspectedSchema};
-use crate::provision::name::SchemaName;
-use crate::provision::wanted::{Grants, Kind};
+use crate::provision::name::{RoleName, SchemaName};
+use crate::provision::wanted::{Grantee, Grants, Kind};
 use std::collections::{BTreeMap, BTreeSet};
 
 type Schemas = BTreeMap<SchemaName, InspectedSchema>;
@@ -22,7 +22,11 @@ pub(super) async fn read(snapshot: &Snapshot<'_>) -> Result<Contents, InspectErr
     relations(snapshot, &mut schemas).await?;
     functions(snapshot, &mut schemas).await?;
     defaults(snapshot, &mut schemas).await?;
-    Ok(Contents { extensions, schemas })
+    Ok(Contents {
+        extensions,
+        schemas,
+        given_on: given_on(snapshot).await?,
+    })
 }
 
 async fn schemas(snapshot: &Snapshot<'_>) -> Result<Schemas, InspectError> {
@@ -120,6 +124,28 @@ async fn defaults(snapshot: &Snapshot<'_>, schemas: &mut Schemas) -> Result<(), 
         schema.defaults.retain(|_, grants| !grants.is_empty());
     }
     Ok(())
+}
+
+/// On the database itself and on all that it has.
+async fn given_on(snapshot: &Snapshot<'_>) -> Result<BTreeSet<(RoleName, Grantee)>, InspectError> {
+    let lists = [
+        ("pg_database", "datacl", "datdba", "datname = current_database()"),
+        ("pg_namespace", "nspacl", "nspowner", "true"),
+        ("pg_class", "relacl", "relowner", "true"),
+        ("pg_proc", "proacl", "proowner", "true"),
+    ];
+    let lists = lists.map(|(catalog, list, owner, only)| {
+        format!("SELECT x.* FROM {catalog} CROSS JOIN LATERAL aclexplode({list}) x WHERE x.grantor <> {owner} AND {only}")
+    });
+    let sql = format!(
+        "SELECT DISTINCT pg_get_userbyid(x.grantor)::text, x.grantee = 0, pg_get_userbyid(x.grantee)::text FROM ({}) x",
+        lists.join(" UNION ALL ")
+    );
+    let mut found = BTreeSet::new();
+    for mut row in snapshot.rows("privileges that were given on", &sql).await? {
+        found.insert((row.role()?, row.grantee()?));
+    }
+    Ok(found)
 }
 
 /// By the letter of `pg_default_acl`.

@@ -98,6 +98,14 @@ impl Cells {
         Ok(())
     }
 
+    /// Two cells: whether it is PUBLIC, and the name if not.
+    pub(super) fn grantee(&mut self) -> Result<Grantee, InspectError> {
+        match self.take()? {
+            true => self.take::<String>().map(|_| Grantee::Public),
+            false => self.role().map(Grantee::Role),
+        }
+    }
+
     fn name<T>(&mut self, make: impl Fn(String) -> Result<T, NameError>) -> Result<T, InspectError> {
         let name = self.take()?;
         self.checked(name, make)
@@ -119,12 +127,12 @@ impl Cells {
 /// Three columns for [`Cells::grants_into`], of the join that [`privileges_of`] writes.
 pub(super) const PRIVILEGES: &str = "a.grantee = 0, pg_get_userbyid(a.grantee)::text, a.privileges";
 
-/// Who but the owner has what: one row for each grantee, and one of NULLs where there is none. `kind` is the letter
+/// Who but the owner has what by the owner's grant: one row for each grantee, and one of NULLs where there is none. `kind` is the letter
 /// that `acldefault` knows the default by, as SQL.
 pub(super) fn privileges_of(list: &str, kind: &str, owner: &str) -> String {
     format!(
         "LEFT JOIN LATERAL (SELECT x.grantee, array_agg(DISTINCT x.privilege_type::text) AS privileges \
          FROM aclexplode(coalesce({list}, acldefault({kind}, {owner}))) x \
-         WHERE x.grantee <> {owner} GROUP BY x.grantee) a ON true"
+         WHERE x.grantee <> {owner} AND x.grantor = {owner} GROUP BY x.grantee) a ON true"
     )
 }

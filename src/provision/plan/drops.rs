@@ -2,130 +2,26 @@
 //!
 //! First nobody can be them any more, then what they own goes to the owner of the database it is in, then they are dropped.
 
+mod held;
+
 use super::draft::{Draft, Phase, Place, Power};
-use super::inside::DATABASE_OWNER;
 use super::scene::Scene;
-use super::text::{shown, some};
+use super::text::shown;
 use crate::provision::inspected::{InspectedDatabase, InspectedRole};
 use crate::provision::name::{Database, RDS_IAM, RoleName};
 use crate::provision::sql::identifier;
 use crate::provision::step::StepKind;
-use crate::provision::wanted::{Grantee, Grants, Privilege};
-use std::collections::BTreeSet;
-
-/// Which roles are dropped; of those that should be and cannot, a note says why.
-pub fn leaving(scene: &Scene<'_>, draft: &mut Draft) -> BTreeSet<RoleName> {
-    let mut leaving = BTreeSet::new();
-    for (name, role) in &scene.found.roles {
-        if !role.marked || scene.is_wanted(name) || owns(scene, name) {
-            continue;
-        }
-        match obstruction(scene, name, role) {
-            Some(why) => draft.note(format!(
-                "{} is no longer declared, but not dropped: {why}",
-                shown(name)
-            )),
-            None => {
-                leaving.insert(name.clone());
-            }
-        }
-    }
-    leaving
-}
-
-fn owns(scene: &Scene<'_>, role: &RoleName) -> bool {
-    let mut databases = scene.wanted.databases.values();
-    databases.any(|database| {
-        database.owner == *role || database.schemas.values().any(|schema| schema.owner == *role)
-    })
-}
-
-fn obstruction(scene: &Scene<'_>, name: &RoleName, role: &InspectedRole) -> Option<String> {
-    if scene.is_provisioner(name) {
-        return Some("it is the provisioner".to_owned());
-    }
-    if scene.wanted.break_glass.contains(name) {
-        return Some("it is a break-glass user".to_owned());
-    }
-    if scene.is_out_of_reach(role) {
-        return Some("only a superuser may drop it".to_owned());
-    }
-    if !scene.administers(name) {
-        return Some(format!(
-            "{} does not have ADMIN on it",
-            shown(&scene.server.provisioner)
-        ));
-    }
-    let places = scene.found.dependencies.get(name).into_iter().flatten().flatten();
-    let closed: Vec<_> = places.filter(|database| !may_enter(scene, database)).collect();
-    if !closed.is_empty() {
-        return Some(format!(
-            "it owns something or has privileges where the provisioner cannot connect, in {}",
-            some(closed)
-        ));
-    }
-    let foreign: Vec<_> = gave(scene, name)
-        .into_iter()
-        .filter(|owner| !scene.may_act_as(owner))
-        .collect();
-    (!foreign.is_empty()).then(|| {
-        format!(
-            "it has privileges on what belongs to {}, who must revoke them",
-            some(foreign)
-        )
-    })
-}
-
-/// Owners of what it has privileges on, as far as that was looked into: `DROP OWNED` needs to act for them.
-fn gave(scene: &Scene<'_>, name: &RoleName) -> BTreeSet<RoleName> {
-    let mut owners = BTreeSet::new();
-    let to = Grantee::Role(name.clone());
-    for (database, found) in &scene.found.databases {
-        let owner = scene
-            .wanted
-            .databases
-            .get(database)
-            .map_or(&found.owner, |wanted| &wanted.owner);
-        let mut add = |grants: &Grants, by: &RoleName| {
-            if by != name && grants.contains_key(&to) {
-                let by = if by.as_str() == DATABASE_OWNER { owner } else { by };
-                owners.insert(by.clone());
-            }
-        };
-        add(&found.grants, owner);
-        for schema in found
-            .contents
-            .iter()
-            .flat_map(|contents| contents.schemas.values())
-        {
-            add(&schema.grants, &schema.owner);
-            schema
-                .objects
-                .values()
-                .for_each(|object| add(&object.grants, &object.owner));
-        }
-    }
-    owners
-}
-
-/// Whether the provisioner can connect there, now or once this plan has let it.
-fn may_enter(scene: &Scene<'_>, name: &Database) -> bool {
-    let Some(database) = scene.found.databases.get(name) else {
-        return false;
-    };
-    let allows = |(grantee, privileges): (&Grantee, &BTreeSet<Privilege>)| {
-        let ours = match grantee {
-            Grantee::Public => true,
-            Grantee::Role(role) => scene.acts_for(role),
-        };
-        ours && privileges.contains(&Privilege::Connect)
-    };
-    scene.wanted.databases.contains_key(name)
-        || scene.acts_for(&database.owner)
-        || database.grants.iter().any(allows)
-}
+use held::gave;
+pub use held::undeclared;
 
 pub fn plan(scene: &Scene<'_>, draft: &mut Draft) {
+    for name in &scene.staying {
+        if let Some(role) = scene.found.roles.get(name) {
+            // Its memberships, all of them, are the affair of `memberships`.
+            let statements = no_login(name, role);
+            write_shut_out(name, statements, draft);
+        }
+    }
     for name in &scene.leaving {
         let Some(role) = scene.found.roles.get(name) else {
             continue;
@@ -162,11 +58,13 @@ pub fn plan(scene: &Scene<'_>, draft: &mut Draft) {
 }
 
 /// Before `rds_iam` is gone a password must be, or whoever knows it could log in for as long as the run takes.
+fn no_login(name: &RoleName, role: &InspectedRole) -> Vec<String> {
+    let statement = format!("ALTER ROLE {} NOLOGIN PASSWORD NULL", identifier(name));
+    role.login.then_some(statement).into_iter().collect()
+}
+
 fn shut_out(scene: &Scene<'_>, name: &RoleName, role: &InspectedRole, draft: &mut Draft) {
-    let mut statements = Vec::new();
-    if role.login {
-        statements.push(format!("ALTER ROLE {} NOLOGIN PASSWORD NULL", identifier(name)));
-    }
+    let mut statements = no_login(name, role);
     for row in role.member_of.iter().filter(|row| row.role.as_str() == RDS_IAM) {
         let revoke = format!("REVOKE {} FROM {}", identifier(&row.role), identifier(name));
         match scene.server.has_membership_options() {
@@ -177,6 +75,10 @@ fn shut_out(scene: &Scene<'_>, name: &RoleName, role: &InspectedRole, draft: &mu
             false => statements.push(revoke),
         }
     }
+    write_shut_out(name, statements, draft);
+}
+
+fn write_shut_out(name: &RoleName, statements: Vec<String>, draft: &mut Draft) {
     let title = format!("nobody logs in as {} any more", shown(name));
     draft.step(
         Phase::Revoke,

@@ -121,6 +121,7 @@ pub fn cluster(version: u32) -> Inspected {
         roles: roles.map(|(name, found)| (role(name), found)).into(),
         databases: [(database("postgres"), postgres)].into(),
         dependencies: BTreeMap::new(),
+        creditors: BTreeMap::new(),
     }
 }
 
@@ -239,6 +240,7 @@ fn settled_database(wanted: &WantedDatabase) -> InspectedDatabase {
         contents: Some(Contents {
             extensions: wanted.extensions.keys().cloned().collect(),
             schemas,
+            ..Contents::default()
         }),
     }
 }

@@ -2,6 +2,7 @@
 
 use super::draft::{Draft, Place};
 use super::scene::Scene;
+use super::text::shown;
 use super::{extensions, schemas};
 use crate::provision::inspected::{Contents, InspectedSchema};
 use crate::provision::name::{Database, RoleName, SchemaName};
@@ -52,6 +53,23 @@ impl Site<'_> {
 pub fn plan(scene: &Scene<'_>, site: &Site<'_>, draft: &mut Draft) {
     extensions::plan(scene, site, draft);
     schemas::plan(scene, site, draft);
+    note_given_on(scene, site, draft);
+}
+
+/// What managed roles and PUBLIC have by a grant option of others is theirs to take back.
+fn note_given_on(scene: &Scene<'_>, site: &Site<'_>, draft: &mut Draft) {
+    for (giver, to) in &site.contents.given_on {
+        let to = match to {
+            Grantee::Public => "PUBLIC".to_owned(),
+            Grantee::Role(role) if scene.is_managed(role) => shown(role),
+            Grantee::Role(_) => continue,
+        };
+        draft.note(format!(
+            "{} gave privileges in database {} on to {to}, and alone can take them back",
+            shown(giver),
+            shown(site.name)
+        ));
+    }
 }
 
 /// What template1 has unless somebody changed it; if so, the next plan sees it.
@@ -77,5 +95,6 @@ pub fn of_new_database(scene: &Scene<'_>) -> Contents {
             .into_iter()
             .map(|name| (name, public.clone()))
             .collect(),
+        given_on: BTreeSet::new(),
     }
 }

@@ -52,7 +52,26 @@ pub fn plan(scene: &Scene<'_>, draft: &mut Draft) {
         }
         write(scene, member, changes, draft);
     }
+    for member in &scene.staying {
+        leave_all(scene, member, draft);
+    }
     note_others(scene, draft);
+}
+
+/// What is left of a role that cannot be dropped is a member of nothing.
+fn leave_all(scene: &Scene<'_>, member: &RoleName, draft: &mut Draft) {
+    let rows = scene
+        .found
+        .roles
+        .get(member)
+        .map(|role| role.member_of.as_slice());
+    let rows = rows.unwrap_or_default();
+    let mut changes = Changes::default();
+    let roles: BTreeSet<&RoleName> = rows.iter().map(|row| &row.role).collect();
+    for role in roles.difference(&scene.leaving.iter().collect()) {
+        revoke(scene, member, role, rows, &mut changes, draft);
+    }
+    write(scene, member, changes, draft);
 }
 
 fn write(scene: &Scene<'_>, member: &RoleName, changes: Changes, draft: &mut Draft) {

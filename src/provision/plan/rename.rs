@@ -63,6 +63,18 @@ fn renamed(found: &mut Inspected, was: &RoleName, name: &RoleName) {
     if let Some(places) = found.dependencies.remove(was) {
         found.dependencies.insert(name.clone(), places);
     }
+    if let Some(owners) = found.creditors.remove(was) {
+        found.creditors.insert(name.clone(), owners);
+    }
+    for owners in found.creditors.values_mut() {
+        let known = std::mem::take(owners).into_iter();
+        *owners = known
+            .map(|(place, mut owner)| {
+                change(&mut owner);
+                (place, owner)
+            })
+            .collect();
+    }
 }
 
 fn in_database(
@@ -73,6 +85,18 @@ fn in_database(
 ) {
     change(&mut database.owner);
     in_grants(&mut database.grants, was, name);
+    if let Some(contents) = &mut database.contents {
+        let known = std::mem::take(&mut contents.given_on).into_iter();
+        contents.given_on = known
+            .map(|(mut giver, mut to)| {
+                change(&mut giver);
+                if let Grantee::Role(role) = &mut to {
+                    change(role);
+                }
+                (giver, to)
+            })
+            .collect();
+    }
     let schemas = database
         .contents
         .iter_mut()

@@ -3,8 +3,10 @@
 use super::draft::Draft;
 use super::reach::{Way, reach};
 use super::rename;
+use super::text::shown;
 use crate::provision::inspected::{Inspected, InspectedRole, Server};
 use crate::provision::name::{RDS_IAM, RoleName};
+use crate::provision::sql::identifier;
 use crate::provision::wanted::{MembershipOptions, Wanted};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,6 +25,8 @@ pub struct Scene<'a> {
     pub left_over: BTreeMap<RoleName, MembershipOptions>,
     /// Roles that are to be dropped.
     pub leaving: BTreeSet<RoleName>,
+    /// Roles that should be dropped and cannot: nobody is to be them any more.
+    pub staying: BTreeSet<RoleName>,
     /// What the provisioner has by inheritance, itself included.
     inherited: BTreeSet<RoleName>,
     settable: BTreeSet<RoleName>,
@@ -35,6 +39,7 @@ impl<'a> Scene<'a> {
         let server = &inspected.server;
         let (mut found, renamed) = rename::plan(wanted, inspected, draft);
         let left_over = take_borrowed(wanted, &mut found);
+        note_own_grants(&found, draft);
         let own = |way| reach(&found, &server.provisioner, way);
         let (inherited, settable, member_of) = (own(Way::Inherit), own(Way::Set), own(Way::Any));
         let mut scene = Self {
@@ -43,6 +48,7 @@ impl<'a> Scene<'a> {
             found,
             left_over,
             leaving: BTreeSet::new(),
+            staying: BTreeSet::new(),
             inherited,
             settable,
             member_of,
@@ -50,7 +56,8 @@ impl<'a> Scene<'a> {
         for role in &renamed {
             draft.administer(&scene, role);
         }
-        scene.leaving = super::drops::leaving(&scene, draft);
+        let undeclared = super::drops::undeclared(&scene, draft);
+        (scene.leaving, scene.staying) = (undeclared.leaving, undeclared.staying);
         scene
     }
 
@@ -160,6 +167,25 @@ impl<'a> Scene<'a> {
                 && !RDS_SERVICES.contains(&name.as_str())
         };
         self.found.roles.iter().filter(counts).map(|(name, _)| name)
+    }
+}
+
+/// A role of others may have been lent for a run that broke (`DROP OWNED` until PostgreSQL 15), or be meant so.
+fn note_own_grants(found: &Inspected, draft: &mut Draft) {
+    let provisioner = &found.server.provisioner;
+    let rows = found.roles.get(provisioner).map(|own| own.member_of.as_slice());
+    let own = rows.unwrap_or_default().iter().filter(|row| {
+        let system = row.role.as_str().starts_with("rds_") || row.role.as_str().starts_with("pg_");
+        row.grantor == *provisioner && !row.options.admin && !system
+    });
+    for row in own {
+        draft.note(format!(
+            "{} is a member of {} by its own grant, which a run that broke may have left: REVOKE {} FROM {}",
+            shown(provisioner),
+            shown(&row.role),
+            identifier(&row.role),
+            identifier(provisioner)
+        ));
     }
 }
 

@@ -1,12 +1,12 @@
-//! One PostgreSQL 18 for the whole run (`tests/sandbox/modern.py`); it ends with this process, however that
-//! ends: its input closes then.
+//! PostgreSQL of other versions than the sandbox's (`tests/sandbox/modern.py`), each started once for the whole run;
+//! they end with this process, however that ends: their input closes then.
 
 use super::Sandbox;
 use super::sandbox::root;
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 pub struct Modern {
     /// Holds its input open.
@@ -19,24 +19,59 @@ pub struct Modern {
 
 static MODERN: OnceLock<Modern> = OnceLock::new();
 
+fn started(arguments: &[&str]) -> (Child, Value) {
+    let mut child = Command::new("python3")
+        .arg(root().join("tests/sandbox/modern.py"))
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("python3 runs");
+    let mut line = String::new();
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    output.read_line(&mut line).unwrap();
+    let state = serde_json::from_str(&line).expect("PostgreSQL comes up");
+    (child, state)
+}
+
+pub const MAJORS: [u32; 6] = [13, 14, 15, 16, 17, 18];
+
+/// A server of one major version that has a socket and lets everybody in; its superuser is `postgres`.
+pub struct Major {
+    /// Holds its input open.
+    _child: Child,
+    pub socket: String,
+    /// Tests of the whole cluster exclude one another.
+    turn: Mutex<()>,
+}
+
+static STARTED: [OnceLock<Major>; MAJORS.len()] = [const { OnceLock::new() }; MAJORS.len()];
+
+impl Major {
+    /// The server, for oneself.
+    pub fn alone(major: u32) -> (&'static Self, MutexGuard<'static, ()>) {
+        let at = MAJORS.iter().position(|known| *known == major).unwrap();
+        let server = STARTED[at].get_or_init(|| {
+            let (child, state) = started(&["--major", &major.to_string()]);
+            Self {
+                _child: child,
+                socket: state["socket"].as_str().unwrap().to_owned(),
+                turn: Mutex::new(()),
+            }
+        });
+        let turn = server.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        (server, turn)
+    }
+}
+
 impl Modern {
     pub fn start(sandbox: &Sandbox) -> &'static Self {
         MODERN.get_or_init(|| Self::up(sandbox))
     }
 
     fn up(sandbox: &Sandbox) -> Self {
-        let mut child = Command::new("python3")
-            .arg(root().join("tests/sandbox/modern.py"))
-            .arg("--dir")
-            .arg(&sandbox.dir)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("python3 runs");
-        let mut line = String::new();
-        let mut output = BufReader::new(child.stdout.take().unwrap());
-        output.read_line(&mut line).unwrap();
-        let state: Value = serde_json::from_str(&line).expect("PostgreSQL 18 comes up");
+        let directory = sandbox.dir.to_str().unwrap();
+        let (child, state) = started(&["--dir", directory]);
         let password = state["password"].as_str().unwrap().to_owned();
         let password_file = sandbox.dir.join(format!("modern-{}.password", child.id()));
         std::fs::write(&password_file, &password).unwrap();
