@@ -342,7 +342,7 @@ fn a_session_outlives_its_token_where_the_issuers_settings_say_so() {
     let tables = format!("{tables}[audit]\nfile = \"{}\"\n", audit.display());
     let mut proxy = Proxy::start(sandbox, &configuration(sandbox, &["oidc"], &cedar, ("", &tables)));
     let mut claims = issuer.claims("jane", &["readers"]);
-    claims["exp"] = json!(seconds() + 4);
+    claims["exp"] = json!(seconds() + 8);
     let log_in = |claims: &Value| {
         let mut raw = Raw::connect(proxy.port());
         let outcome = with_password(&mut raw, "jane", key.sign(claims).as_bytes());
