@@ -46,7 +46,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, Semaphore, mpsc};
 
 /// After the grace is over, how long closing may take.
 const LAST_MOMENT: Duration = Duration::from_secs(3);
@@ -119,6 +119,7 @@ impl App {
             identity: identity_of_callers,
             lockout: Lockout::new(settings.callers.login_failures),
             policy: settings.policy.policy.clone(),
+            deciding: Arc::new(Semaphore::new(thread_count(settings.workers).div_ceil(2))),
             clock,
             credentials,
             budgets: LoginBudgets::new(settings.logins_per_second),

@@ -10,7 +10,6 @@ use crate::error::Chain;
 use crate::platform::task::aside;
 use crate::traffic::relay::Wish;
 use crate::traffic::session::Shared;
-use crate::traffic::session::registry::is_still_permitted;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -141,15 +140,19 @@ fn read_anew(policy: &Policy, dir: &Path, seen: Seen, asked: bool) -> Read {
     }
 }
 
-/// Asks about every live session again; those that are not permitted any more end. How many do.
+/// Asks about every live session again; those that are not permitted any more end, the others have their time anew.
+/// How many end.
 fn review(shared: &Shared) -> usize {
     let now = shared.clock.now();
     let mut ended = 0usize;
     for facts in shared.registry.all() {
-        if !is_still_permitted(&shared.policy, &facts.permit, now) {
-            ended = ended.saturating_add(1);
-            let wish = Wish::EndWhenIdle(CloseReason::PolicyChanged);
-            shared.registry.end(facts.session, wish, now);
+        match shared.policy.renew(&facts.permit, now) {
+            Some(permit) => shared.registry.renew(facts.session, permit),
+            None => {
+                ended = ended.saturating_add(1);
+                let wish = Wish::EndWhenIdle(CloseReason::PolicyChanged);
+                shared.registry.end(facts.session, wish, now);
+            }
         }
     }
     ended

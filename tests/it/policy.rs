@@ -281,7 +281,10 @@ fn a_denial_is_explained_by_what_was_missing() {
     );
     let output = explain(ADA, "app_rw", &["--group", "oidc:data"]);
     assert!(text(&output.stdout).contains("\nthe caller may be: app_ro, reporting\n"));
+    // Which databases there are is for those who may use one.
     let output = explain(APP, "app_rw", &["--database", "postgres"]);
+    assert!(text(&output.stdout).starts_with("deny: no policy permits it\n"));
+    let output = explain(APP, "app_rw", &["--database", "postgres", "--source", "10.1.2.3"]);
     assert!(
         text(&output.stdout).contains("is not one of target \"orders\"\nthe target lists: app, archive\n")
     );

@@ -135,3 +135,22 @@ fn a_session_ends_when_its_permitted_time_is_over() {
     assert!(told(&mut stubborn).1.contains("permitted time is over"));
     closed(&proxy, "permit_expired", 2.0);
 }
+
+/// Time that policies give is theirs to change; it counts from the session's beginning.
+#[test]
+fn a_time_that_policies_shorten_holds_for_open_sessions() {
+    let (sandbox, _turn) = Sandbox::shared();
+    let limited = |time: &str| BOTH.replace("permit (", &format!("@max_session(\"{time}\") permit ("));
+    let dir = policies(sandbox, "shorter", &limited("8h"));
+    let mut proxy = proxy(sandbox, &dir, "");
+    let (mut session, _) = Raw::log_in(proxy.port(), "app_ro");
+    write(&dir, &limited("7h"));
+    proxy.wait_for_log("policies reloaded");
+    session.query("select 1");
+    session.read_until(b'Z');
+    write(&dir, &limited("1s"));
+    let (state, text) = told(&mut session);
+    assert_eq!(state, "57P01");
+    assert!(text.contains("permitted time is over"), "{text}");
+    closed(&proxy, "permit_expired", 1.0);
+}

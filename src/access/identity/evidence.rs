@@ -180,6 +180,11 @@ impl ScramUsers {
         Ok(())
     }
 
+    /// The name whose password counts; see [`Verifiers::named`].
+    pub fn named<'u>(&self, user: &'u str) -> &'u str {
+        self.verifiers.load().named(user)
+    }
+
     pub fn knows(&self, user: &str) -> bool {
         self.verifiers.load().find(user).is_some()
     }

@@ -111,6 +111,15 @@ impl Verifiers {
         self.find(user).cloned().unwrap_or(mock)
     }
 
+    /// Whose password counts for what a client calls itself: the name itself, or what stands before its last slash, behind
+    /// which is the db user that the caller wants to be. Unknown names are taken apart alike, so that nothing tells them.
+    pub fn named<'u>(&self, user: &'u str) -> &'u str {
+        match user.rsplit_once('/') {
+            Some((name, _)) if !name.is_empty() && !self.by_user.contains_key(user) => name,
+            _ => user,
+        }
+    }
+
     pub fn len(&self) -> usize {
         self.by_user.len()
     }

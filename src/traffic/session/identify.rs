@@ -10,7 +10,7 @@ use super::callers::Seat;
 use super::refuse::Refused;
 use super::startup::{Started, out_of_patience, shutting_down};
 use crate::access::identity::{Authenticator, IdentityError, Peer, ProofError};
-use crate::domain::caller::Caller;
+use crate::domain::caller::{Caller, Principal};
 use crate::domain::reason::CloseReason;
 use crate::error::{ClientFacing, Refusal, SqlState};
 use crate::platform::tls::stream::ClientStream;
@@ -52,6 +52,7 @@ pub async fn identify(
     match prove(shared, &mut started, deadline).await {
         Ok(caller) => {
             started.record.identified(&caller);
+            leave_out_the_name(&mut started, &caller);
             match shared.callers.enter(&caller.principal, Instant::now()) {
                 Ok(seat) => Ok(Identified {
                     started,
@@ -77,6 +78,25 @@ pub async fn identify(
             ))
         }
     }
+}
+
+/// `jane/app_rw`: the caller `jane`, who wants to be the db user `app_rw`. PostgreSQL's protocol has one field for both.
+fn leave_out_the_name(started: &mut Started, caller: &Caller) {
+    let Principal::Password { name } = &caller.principal else {
+        return;
+    };
+    let sent = started.startup.parameter("user").unwrap_or_default();
+    let sent = String::from_utf8_lossy(sent).into_owned();
+    let Some(wanted) = sent.strip_prefix(name).and_then(|rest| rest.strip_prefix('/')) else {
+        return;
+    };
+    started.startup.set("user", wanted);
+    // libpq names the database like the user when its user names none.
+    if started.startup.parameter("database") == Some(sent.as_bytes()) {
+        started.startup.set("database", wanted);
+    }
+    let database = started.startup.parameter("database").unwrap_or(wanted.as_bytes());
+    started.record.asked_for(wanted.as_bytes(), database);
 }
 
 async fn prove(shared: &Shared, started: &mut Started, deadline: Instant) -> Result<Caller, Failure> {

@@ -3,7 +3,7 @@
 use super::Shared;
 use super::connect::{Connected, StartedRest};
 use super::refuse::{Refused, say_and_close};
-use super::registry::{Facts, Listed, is_still_permitted};
+use super::registry::{Facts, Listed};
 use super::startup::shutting_down;
 use crate::access::audit::sink::SinkError;
 use crate::access::audit::{Legs, Record, Volume};
@@ -143,9 +143,9 @@ async fn ask_again(shared: &Shared, listed: &Listed<'_>, permit: &Permit) {
         return;
     }
     let (policy, asked, now) = (shared.policy.clone(), permit.clone(), shared.clock.now());
-    let permitted = aside(move || is_still_permitted(&policy, &asked, now)).await;
-    if permitted != Some(true) {
-        listed.control.wish(Wish::EndNow(CloseReason::PolicyChanged));
+    match aside(move || policy.renew(&asked, now)).await.flatten() {
+        Some(permit) => shared.registry.renew(listed.id, permit),
+        None => listed.control.wish(Wish::EndNow(CloseReason::PolicyChanged)),
     }
 }
 

@@ -372,6 +372,7 @@ fn a_session_outlives_its_token_where_the_issuers_settings_say_so() {
     long.query("select 1");
     long.read_until(b'Z');
     drop(long);
+    proxy.wait_for_metric("dbproxy_connections_open", 0.0);
     proxy.signal("TERM");
     proxy.wait_for_exit();
     let lines = std::fs::read_to_string(&audit).unwrap();

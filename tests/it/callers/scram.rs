@@ -99,6 +99,51 @@ fn shape(messages: &[Message]) -> Vec<(u8, usize, String)> {
         .collect()
 }
 
+/// The protocol has one field for who one is and whom one wants to be.
+#[test]
+fn a_caller_names_the_db_user_behind_its_own_name() {
+    let (sandbox, _turn) = Sandbox::shared();
+    let tables = table(sandbox, &[("dashboard", SECRET), ("team/jane", SECRET)]);
+    let cedar = permit("is PasswordUser", "app_ro") + &permit("is PasswordUser", "app_rw");
+    let users = &["scram"];
+    let proxy = Proxy::start(sandbox, &configuration(sandbox, users, &cedar, ("", &tables)));
+    let [state, message, hint] = refusal(&by_scram(proxy.port(), "dashboard", SECRET));
+    assert_eq!(state, "42501", "{message}");
+    assert!(
+        hint.ends_with("Write it behind your own name: user=dashboard/DB_USER."),
+        "{hint}"
+    );
+    let who = "select current_user || ' in ' || current_database()";
+    for (user, db_user) in [
+        ("dashboard/app_rw", "app_rw"),
+        ("dashboard/app_ro", "app_ro"),
+        ("team/jane/app_rw", "app_rw"),
+    ] {
+        assert_is(
+            &proxy,
+            &psql_as(&proxy, user, SECRET, who),
+            &format!("{db_user} in app"),
+        );
+    }
+    // Without a name behind the slash it is nobody's.
+    for (user, password) in [
+        ("dashboard/", SECRET),
+        ("dashboard/app_rw", "a guess"),
+        ("jane/app_rw", SECRET),
+    ] {
+        let answer = refusal(&by_scram(proxy.port(), user, password));
+        assert_ne!(answer[0], "00000", "{user}: {answer:?}");
+    }
+    let salt = |user: &str| {
+        let challenge = challenged(Raw::connect(proxy.port()), user, "a guess").seen[1].clone();
+        let text = String::from_utf8_lossy(&challenge.body[4..]).into_owned();
+        text.split(',').nth(1).unwrap().to_owned()
+    };
+    // Known and unknown names behave alike: what stands behind the slash does not change the salt.
+    assert_eq!(salt("dashboard"), salt("dashboard/app_rw"));
+    assert_eq!(salt("nobody"), salt("nobody/app_rw"));
+}
+
 #[test]
 fn nobody_learns_which_names_have_a_password() {
     let (sandbox, _turn) = Sandbox::shared();

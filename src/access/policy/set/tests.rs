@@ -6,6 +6,7 @@ use crate::domain::endpoint::{EndpointName, Region, RootsKind};
 use crate::domain::name::{DatabaseName, DbRole, DbUser, TargetName};
 use crate::domain::reason::CloseReason;
 use crate::domain::target::{CredentialKind, HostPort, Target, TrustRoots, Users};
+use crate::error::ClientFacing as _;
 use std::time::{Duration, SystemTime};
 
 fn file(text: &str) -> PolicyFile {
@@ -110,7 +111,7 @@ fn a_role_of_the_database_is_what_policies_speak_of() {
     let Err(Denial::NotPermitted(denied)) = policy.decide(question(jane(), "app_rw")) else {
         panic!("app_rw is no reader")
     };
-    assert_eq!(denied.permitted, [DbUser::new("app_ro").unwrap()]);
+    assert_eq!(denied.instead.permitted, [DbUser::new("app_ro").unwrap()]);
     assert!(denied.forbidden_by.is_empty());
 }
 
@@ -152,7 +153,7 @@ fn a_client_that_names_no_db_user_gets_the_one_it_may_be() {
     assert_eq!(all.choose(asked).unwrap().db_user().as_str(), "app_rw");
     let stranger = Caller::local(None);
     let denied = one.choose(question(stranger, "jane"));
-    assert!(matches!(denied, Err(Denial::UserNotListed { permitted, .. }) if permitted.is_empty()));
+    assert!(matches!(denied, Err(Denial::NotPermitted(denied)) if denied.instead.permitted.is_empty()));
 }
 
 #[test]
@@ -536,4 +537,41 @@ fn a_role_by_a_name_that_no_caller_has_is_a_mistake() {
             assert!(told.contains("no caller can be") && told.contains(own), "{told}");
         }
     }
+}
+
+/// Who may be nobody is told the same about names that there are and names that there are not.
+#[test]
+fn a_stranger_learns_no_names() {
+    let policy = policy(&readers());
+    let stranger = || Caller::new(Principal::Password { name: "x".into() }, ProofKind::Scram);
+    let told = |db_user: &str, database: &str| {
+        let mut asked = question(stranger(), db_user);
+        let mut target = Target::clone(&asked.target);
+        target.databases = vec![DatabaseName::new("app").unwrap()];
+        asked.target = Arc::new(target);
+        asked.database = DatabaseName::new(database).unwrap();
+        let refusal = policy.choose(asked).unwrap_err().refusal();
+        let message = refusal
+            .message
+            .replace(db_user, "USER")
+            .replace(database, "DATABASE");
+        (refusal.sqlstate, message, refusal.hint)
+    };
+    let usual = told("app_ro", "app");
+    for (db_user, database) in [("nosuch", "app"), ("app_rw", "postgres"), ("nosuch", "postgres")] {
+        assert_eq!(told(db_user, database), usual, "{db_user} {database}");
+    }
+}
+
+#[test]
+fn a_permit_is_renewed_with_the_time_that_policy_gives_now() {
+    let policy = policy(&readers());
+    let permit = policy.decide(question(jane(), "app_ro")).unwrap();
+    policy.replace(set(&readers().replace("8h", "1h")));
+    let renewed = policy.renew(&permit, now() + Duration::from_secs(60)).unwrap();
+    let end = now() + Duration::from_secs(3_600);
+    assert_eq!(renewed.expires(), Some((end, CloseReason::PermitExpired)));
+    assert!(policy.is_current(&renewed) && !policy.is_current(&permit));
+    policy.replace(set("@id(\"none\") forbid (principal, action, resource);"));
+    assert!(policy.renew(&permit, now()).is_none());
 }
