@@ -77,6 +77,26 @@ fn a_session_has_a_line_when_it_opens_and_one_when_it_ends() {
     assert_eq!(mode & 0o777, 0o600);
 }
 
+/// Lines that go to a file without a name are taken by the kernel, and gone.
+#[test]
+fn where_lines_are_required_a_removed_file_loses_none() {
+    let (sandbox, _turn) = Sandbox::shared();
+    let path = file(sandbox, "removed");
+    let strict = proxy(
+        sandbox,
+        &format!("file = \"{}\"\nrequired = true\n", path.display()),
+    );
+    for _ in 0..3 {
+        let (raw, _) = Raw::log_in(strict.port(), "app_ro");
+        let opened = lines(&path);
+        assert_eq!(opened.last().unwrap()["event"], "session.opened", "{opened:?}");
+        std::fs::remove_file(&path).unwrap();
+        drop(raw);
+        strict.wait_for_metric("dbproxy_connections_open", 0.0);
+        let _ = std::fs::remove_file(&path);
+    }
+}
+
 /// `/dev/full` takes nothing.
 #[test]
 fn where_lines_are_required_no_session_begins_without_its_own() {
