@@ -114,6 +114,7 @@ fn where_lines_are_required_no_session_begins_without_its_own() {
         "dbproxy_connections_closed_total{reason=\"audit_unavailable\"}",
         1.0,
     );
+    assert!(!strict.log().contains("session opened"), "{}", strict.log());
     let lenient = proxy(sandbox, full);
     assert_eq!(lenient.query("app_ro", "select 'in'"), "in");
 }

@@ -177,6 +177,15 @@ impl Record {
     /// The session is connected; the one line that says so. An error means that it must not begin.
     pub async fn connected(&mut self, backend_pid: Option<i32>, took: Duration) -> Result<(), SinkError> {
         self.backend_pid = backend_pid;
+        let facts = object(Opened {
+            facts: self.facts("permit"),
+            took_ms: millis(took),
+        });
+        let audit = self.audit.clone();
+        match audit.write("session.opened", facts).await {
+            Err(error) if audit.is_required() => return Err(error),
+            _ => {}
+        }
         tracing::info!(
             target: "audit",
             session = %self.session,
@@ -196,15 +205,7 @@ impl Record {
             took_ms = millis(took),
             "session opened"
         );
-        let facts = object(Opened {
-            facts: self.facts("permit"),
-            took_ms: millis(took),
-        });
-        let audit = self.audit.clone();
-        match audit.write("session.opened", facts).await {
-            Err(error) if audit.is_required() => Err(error),
-            _ => Ok(()),
-        }
+        Ok(())
     }
 
     /// The client was refused.
