@@ -96,6 +96,8 @@ pub enum ProofError {
     InClear,
     #[error("too many failures from this address")]
     Locked,
+    #[error("the load balancer does not say where the client is, so its failures could not be counted")]
+    NoAddress,
 }
 
 impl ClientFacing for ProofError {
@@ -135,6 +137,7 @@ impl ProofError {
                 | Self::NoToken
                 | Self::InClear
                 | Self::Locked
+                | Self::NoAddress
                 | Self::AwsIam(AwsIamError::Unavailable(_) | AwsIamError::Throttled)
                 | Self::Oidc(OidcError::KeysUnavailable(_) | OidcError::Crowded)
         )
@@ -363,6 +366,7 @@ mod tests {
             ProofError::NoToken,
             ProofError::InClear,
             ProofError::Locked,
+            ProofError::NoAddress,
         ] {
             assert!(!error.is_a_guess(), "{error}");
         }
