@@ -10,7 +10,8 @@ use crate::domain::name::{DatabaseName, DbUser};
 use crate::domain::reason::CloseReason;
 use crate::domain::session_id::SessionId;
 use crate::error::Refusal;
-use facts::{Closed, Facts, Opened, Refused, object};
+use crate::platform::tls::server::RefusedCertificate;
+use facts::{Closed, Facts, Opened, Refused, RefusedInTls, object};
 use serde_json::Value;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -243,6 +244,18 @@ impl Record {
         let _ = self.audit.write("session.refused", facts).await;
     }
 
+    /// The client's certificate was refused in the TLS handshake, before it could say what it wants. What the
+    /// certificate says of itself is not proven.
+    pub async fn refused_in_tls(self, certificate: RefusedCertificate) {
+        let facts = object(RefusedInTls {
+            facts: self.facts("deny"),
+            reason: CloseReason::ClientTls.as_str(),
+            certificate_subject: certificate.subject.as_deref(),
+            certificate_serial: certificate.serial.as_deref(),
+        });
+        let _ = self.audit.write("session.refused", facts).await;
+    }
+
     /// The session ended after it was connected.
     pub async fn closed(self, reason: CloseReason, volume: Volume) {
         tracing::info!(
@@ -283,8 +296,8 @@ impl Record {
             source: &self.source,
             listener: &self.listener,
             target: &self.target,
-            database: &self.database,
-            db_user: &self.user,
+            database: known(&self.database),
+            db_user: known(&self.user),
             asked_user: self.asked_user.as_deref(),
             role: self.role.as_deref(),
             server_name: self.server_name.as_deref(),
@@ -301,6 +314,10 @@ impl Record {
             server_tls: self.legs.server,
         }
     }
+}
+
+fn known(text: &str) -> Option<&str> {
+    (!text.is_empty()).then_some(text)
 }
 
 fn bounded(text: &[u8]) -> String {
