@@ -11,7 +11,7 @@ use crate::error::{Chain, ClientFacing, Refusal, SqlState};
 use crate::platform::aws::proof::looks_like_proof;
 use crate::platform::wire::scram::{ScramError, Verifier};
 use arc_swap::ArcSwap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use zeroize::Zeroizing;
 
@@ -167,19 +167,31 @@ pub struct ScramUsers {
     seed: Zeroizing<[u8; 32]>,
 }
 
+/// A file that everybody may read is taken, but somebody has to know.
+fn read(file: &Path) -> Result<Verifiers, VerifiersError> {
+    let verifiers = Verifiers::load(file)?;
+    if verifiers.is_exposed() {
+        tracing::warn!(
+            file = %file.display(),
+            "every user of this machine may read the verifiers, and try passwords against them; `chmod o-r` the file"
+        );
+    }
+    Ok(verifiers)
+}
+
 impl ScramUsers {
     pub fn load(file: PathBuf, seed: [u8; 32]) -> Result<Self, VerifiersError> {
-        let verifiers = ArcSwap::from_pointee(Verifiers::load(&file)?);
+        let verifiers = read(&file)?;
         Ok(Self {
             file,
-            verifiers,
+            verifiers: ArcSwap::from_pointee(verifiers),
             seed: Zeroizing::new(seed),
         })
     }
 
     /// Reads the file again; one with a mistake leaves the present users.
     pub fn reload(&self) -> Result<(), VerifiersError> {
-        self.verifiers.store(Verifiers::load(&self.file)?.into());
+        self.verifiers.store(read(&self.file)?.into());
         Ok(())
     }
 
