@@ -114,6 +114,8 @@ async fn readiness(State(handles): State<Handles>) -> Answer {
         unavailable("starting\n")
     } else if handles.shared.shutdown.drain.is_cancelled() {
         unavailable("draining\n")
+    } else if handles.shared.audit.is_failing() {
+        unavailable("audit: lines are required and cannot be written\n")
     } else if full {
         unavailable("at the limit of client connections\n")
     } else {

@@ -119,6 +119,36 @@ fn where_lines_are_required_no_session_begins_without_its_own() {
     assert_eq!(lenient.query("app_ro", "select 'in'"), "in");
 }
 
+/// Nobody is sent to where every session is refused; and when lines can be written again, dbproxy notices by itself.
+#[test]
+fn where_no_line_can_be_written_dbproxy_is_not_ready() {
+    let (sandbox, _turn) = Sandbox::shared();
+    let path = file(sandbox, "ready");
+    std::os::unix::fs::symlink("/dev/full", &path).unwrap();
+    let strict = proxy(
+        sandbox,
+        &format!("file = \"{}\"\nrequired = true\n", path.display()),
+    );
+    let readiness = || strict.admin_request("GET", "/readiness", "");
+    assert!(readiness().0.contains("200"));
+    assert!(!strict.psql("app_ro", "select 1").status.success());
+    let (status, why) = readiness();
+    assert!(
+        status.contains("503") && why.contains("audit: lines are required"),
+        "{status} {why}"
+    );
+    std::fs::remove_file(&path).unwrap();
+    let began = std::time::Instant::now();
+    while !readiness().0.contains("200") {
+        assert!(began.elapsed().as_secs() < 20, "{}", readiness().1);
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    assert_eq!(strict.query("app_ro", "select 'in'"), "in");
+    let lines = lines(&path);
+    assert_eq!(lines[0]["event"], "broker.audit_resumed", "{lines:?}");
+    assert_eq!(lines[1]["event"], "session.opened", "{lines:?}");
+}
+
 #[test]
 fn what_is_read_again_is_on_record_whoever_had_it_read() {
     let (sandbox, _turn) = Sandbox::shared();
