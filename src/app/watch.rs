@@ -40,6 +40,7 @@ pub async fn run(shared: Arc<Shared>, dir: Option<PathBuf>, grace: Duration) {
             _ = ticks.tick() => {}
         }
         shared.registry.sweep(shared.clock.now(), grace);
+        shared.audit.try_again();
         count = count.wrapping_add(1);
         if let Some(dir) = dir
             .as_ref()

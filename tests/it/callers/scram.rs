@@ -10,6 +10,9 @@ use crate::support::raw::{Message, SSL_REQUEST};
 use crate::support::tls::{client_tls, start};
 use crate::support::{Proxy, Raw, Sandbox, psql};
 use dbproxy::platform::wire::scram::Verifier;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 /// With what SASLprep and the exchange's own syntax could stumble over.
 pub const SECRET: &str = "pä ss,w=rd";
@@ -20,6 +23,11 @@ pub fn line(user: &str, password: &str) -> String {
     format!("\"{user}\" \"{}\"\n", &*verifier.to_text())
 }
 
+/// Others may not write it, whatever the umask.
+fn private(file: &Path) {
+    std::fs::set_permissions(file, Permissions::from_mode(0o600)).unwrap();
+}
+
 /// `[scram]` with a file that knows these.
 pub fn table(sandbox: &Sandbox, users: &[(&str, &str)]) -> String {
     let file = directory(sandbox).join("verifiers");
@@ -28,6 +36,7 @@ pub fn table(sandbox: &Sandbox, users: &[(&str, &str)]) -> String {
         .map(|(user, password)| line(user, password))
         .collect();
     std::fs::write(&file, lines).unwrap();
+    private(&file);
     format!("[scram]\nfile = \"{}\"\n", file.display())
 }
 
@@ -245,6 +254,7 @@ fn the_file_is_read_again_on_sighup_and_a_broken_one_is_not_taken() {
     let (sandbox, _turn) = Sandbox::shared();
     let file = directory(sandbox).join("verifiers");
     std::fs::write(&file, line("dashboard", SECRET)).unwrap();
+    private(&file);
     let tables = format!("[scram]\nfile = \"{}\"\n", file.display());
     let cedar = permit("is PasswordUser", "app_ro");
     let head = "login_failures_per_minute = 0";

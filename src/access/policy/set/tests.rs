@@ -508,7 +508,7 @@ fn entities_keep_to_the_schema() {
         cedar_policy::Entities::from_entities(entities, Some(&schema))
             .unwrap_or_else(|e| panic!("{caller:?}: {e}"));
         put(&question(caller.clone(), "app_ro"), &parties, &schema);
-        for operation in [Operation::View(&target()), Operation::Reload] {
+        for operation in [Operation::View(&target()), Operation::Reload, Operation::Shutdown] {
             let parties = Parties::of_operation(&caller, &["team".into()], operation).unwrap();
             let entities: Vec<_> = parties.entities.iter().cloned().collect();
             cedar_policy::Entities::from_entities(entities, Some(&schema))
