@@ -6,6 +6,7 @@ use crate::domain::caller::role_as_callers_have_it;
 use cedar_policy::{
     ActionConstraint, Effect, EntityTypeName, EntityUid, Policy, PrincipalConstraint, ResourceConstraint,
 };
+use serde_json::Value;
 use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -126,22 +127,79 @@ impl Rule {
         self.policy.entity_literals().into_iter().collect()
     }
 
-    /// A permit for everybody, or for everything, without a condition. Operators are permitted by target at
+    /// A permit for everybody, for everybody of a kind, or for everything. Operators are permitted by target at
     /// most, and mostly for all: only that everybody is one of them is odd.
     pub fn too_broad(&self) -> Option<Problem> {
-        if !self.is_permit() || self.has_condition() {
+        if !self.is_permit() {
             return None;
         }
-        let everybody = self.principal == Scope::Any;
-        let every_user = self.lets(&CLIENTS_ACTIONS) && self.resource.is_all_of("DbUser");
-        let what = match (everybody, every_user) {
-            (true, true) => "everybody, and every db user",
-            (true, false) => "everybody",
-            (false, true) => "every db user of every target",
-            (false, false) => return None,
+        let connects = self.lets(&CLIENTS_ACTIONS);
+        let who = self.crowd(connects);
+        let unconditional = !self.has_condition();
+        let every_user = unconditional && connects && self.resource.is_all_of("DbUser");
+        let what = match (who, every_user) {
+            (Some(who), true) => format!("{who}, and every db user"),
+            (Some(who), false) => who.to_owned(),
+            (None, true) => "every db user of every target".to_owned(),
+            (None, false) => return None,
         };
-        let what = format!("policy `{}` permits {what}, without a condition", self.id);
-        Some(Problem::warning(&self.file, what))
+        let but = match unconditional {
+            true => "without a condition",
+            false => "and no condition asks who that is",
+        };
+        let problem = Problem::warning(&self.file, format!("policy `{}` permits {what}, {but}", self.id));
+        Some(match who {
+            Some(_) => problem.help(
+                "say who: `principal in Group::\"…\"`, `principal == …`, or a condition such as `principal.account == …`",
+            ),
+            None => problem,
+        })
+    }
+
+    /// Whom the policy is about if neither head nor conditions choose among them. Whoever is local is on this
+    /// machine, which is a choice.
+    fn crowd(&self, connects: bool) -> Option<&'static str> {
+        let who = match &self.principal {
+            Scope::Any => "everybody",
+            Scope::Is(kind) if connects => match kind.to_string().as_str() {
+                "IamRole" => {
+                    "every IAM role, of whatever AWS account unless `accounts` of `[aws_iam]` says whose"
+                }
+                "IamUser" => {
+                    "every IAM user, of whatever AWS account unless `accounts` of `[aws_iam]` says whose"
+                }
+                "OidcUser" => "everybody whom an issuer knows",
+                "Certificate" => "everybody who has a certificate of the clients' authorities",
+                "PasswordUser" => "everybody who has a password here",
+                _ => return None,
+            },
+            _ => return None,
+        };
+        (!self.asks_who()).then_some(who)
+    }
+
+    /// Whether a condition looks at the principal, and at more than its kind.
+    fn asks_who(&self) -> bool {
+        let json = self.policy.to_json().unwrap_or_default();
+        let mut left: Vec<&Value> = json.get("conditions").into_iter().collect();
+        while let Some(value) = left.pop() {
+            match value {
+                Value::Object(fields) => {
+                    if fields.get("Var").and_then(Value::as_str) == Some("principal") {
+                        return true;
+                    }
+                    left.extend(
+                        fields
+                            .iter()
+                            .filter(|(key, value)| !is_of_a_kind(key, value))
+                            .map(|(_, value)| value),
+                    );
+                }
+                Value::Array(items) => left.extend(items),
+                _ => {}
+            }
+        }
+        false
     }
 
     /// Whether the head leaves room for one of these actions.
@@ -158,13 +216,19 @@ impl Rule {
         let conditions = json
             .get("conditions")
             .and_then(|conditions| conditions.as_array());
-        let is_idle = |condition: &serde_json::Value| {
+        let is_idle = |condition: &Value| {
             let always = condition.get("kind").is_some_and(|kind| kind == "when");
             let value = condition.get("body").and_then(|body| body.get("Value"));
-            value.and_then(serde_json::Value::as_bool) == Some(always)
+            value.and_then(Value::as_bool) == Some(always)
         };
         conditions.is_some_and(|conditions| !conditions.iter().all(is_idle))
     }
+}
+
+/// `principal is IamRole`, which chooses nobody of them; `is LocalUser` does.
+fn is_of_a_kind(operator: &str, operands: &Value) -> bool {
+    let kind = operands.get("entity_type").and_then(Value::as_str);
+    operator == "is" && operands.get("in").is_none() && kind != Some("LocalUser")
 }
 
 /// A role by a name that no caller ever has: a `forbid` that names it would forbid nothing.

@@ -301,7 +301,11 @@ fn only_permits_that_are_too_broad_are_called_so() {
             "",
         ),
         ("principal in Group::\"ops\", action, resource is Cluster", "", ""),
-        ("principal, action, resource", "when { context.tls }", ""),
+        (
+            "principal == IamUser::\"arn:aws:iam::111122223333:user/a\", action, resource is DbUser",
+            "when { context.tls }",
+            "",
+        ),
     ] {
         let policy = format!(
             "@id(\"a\") permit ({}) {condition};",
@@ -318,6 +322,75 @@ fn only_permits_that_are_too_broad_are_called_so() {
             Vec::from_iter((!warning.is_empty()).then_some(expected)),
             "{policy}"
         );
+    }
+}
+
+/// Every AWS role of every account on earth is a proven caller.
+#[test]
+fn permits_for_all_callers_of_a_kind_are_called_too_broad() {
+    const CONNECT: &str = "action == Action::\"connect\", resource == DbUser::\"orders/app_ro\"";
+    const RELOAD: &str = "action == Action::\"reload\", resource";
+    let told = |principal: &str, rest: &str, condition: &str| {
+        let policy = set(&format!("@id(\"a\") permit ({principal}, {rest}) {condition};"));
+        let told: Vec<_> = policy.warnings.iter().map(|w| w.message.clone()).collect();
+        told.join("|")
+    };
+    for (kind, who) in [
+        ("IamRole", "every IAM role, of whatever AWS account"),
+        ("IamUser", "every IAM user, of whatever AWS account"),
+        ("OidcUser", "everybody whom an issuer knows"),
+        ("Certificate", "everybody who has a certificate"),
+        ("PasswordUser", "everybody who has a password"),
+    ] {
+        let principal = format!("principal is {kind}");
+        for (condition, but) in [
+            ("", "without a condition"),
+            ("when { context.tls }", "no condition asks who"),
+            (
+                "when { context.tls && principal is IamRole }",
+                "no condition asks who",
+            ),
+        ] {
+            if condition.contains("is IamRole") && kind != "IamRole" {
+                continue;
+            }
+            let told = told(&principal, CONNECT, condition);
+            assert!(
+                told.contains(who) && told.contains(but),
+                "{kind} {condition}: {told}"
+            );
+        }
+        assert_eq!(told(&principal, RELOAD, ""), "", "operators are another matter");
+    }
+    for condition in [
+        "when { context.tls }",
+        "unless { context.hour == 3 || resource.name == \"x\" }",
+    ] {
+        let told = told("principal", CONNECT, condition);
+        assert!(
+            told.contains("permits everybody, and no condition asks who that is"),
+            "{told}"
+        );
+    }
+    for (principal, condition) in [
+        ("principal is LocalUser", ""),
+        (
+            "principal is IamRole",
+            "when { principal.account == \"111122223333\" }",
+        ),
+        (
+            "principal is IamRole",
+            "unless { context.mfa || principal.account != \"111122223333\" }",
+        ),
+        ("principal is IamRole in Group::\"ops\"", ""),
+        ("principal", "when { principal in Group::\"ops\" }"),
+        (
+            "principal",
+            "when { context.tls && principal is IamRole in Group::\"ops\" }",
+        ),
+        ("principal", "when { principal is LocalUser }"),
+    ] {
+        assert_eq!(told(principal, CONNECT, condition), "", "{principal} {condition}");
     }
 }
 
