@@ -1,8 +1,9 @@
 //! One policy with its scope, so that only those that can matter are evaluated.
 
-use super::super::entities::Parties;
+use super::super::entities::{Parties, parse_principal};
 use super::super::problem::Problem;
 use crate::domain::caller::role_as_callers_have_it;
+use crate::domain::near::is_near;
 use cedar_policy::{
     ActionConstraint, Effect, EntityTypeName, EntityUid, Policy, PrincipalConstraint, ResourceConstraint,
 };
@@ -17,6 +18,19 @@ const SESSION_SECONDS_MAX: u64 = 10 * 365 * 24 * 3_600;
 
 /// What is done to db users; the other actions are those of operators.
 const CLIENTS_ACTIONS: [&str; 2] = ["connect", "replicate"];
+
+/// Kinds of callers.
+const PRINCIPALS: [&str; 6] = [
+    "IamRole",
+    "IamUser",
+    "OidcUser",
+    "Certificate",
+    "PasswordUser",
+    "LocalUser",
+];
+
+/// What may stand before a policy; a word that nobody reads would be a limit that does not hold.
+const ANNOTATIONS: [&str; 3] = ["id", "description", "max_session"];
 
 /// A policy of the set.
 #[derive(Debug, Clone)]
@@ -77,7 +91,7 @@ impl Rule {
                 return Err(Problem::error(file, what).into());
             }
         };
-        if let Some(problem) = role_of_nobody(policy, &id, file) {
+        if let Some(problem) = unknown_annotation(policy, &id, file).or_else(|| nobody(policy, &id, file)) {
             return Err(problem.into());
         }
         Ok(Self {
@@ -202,6 +216,18 @@ impl Rule {
         false
     }
 
+    /// A limit on what has no length.
+    pub fn idle_limit(&self) -> Option<Problem> {
+        let idle = self.max_session.is_some() && !self.lets(&CLIENTS_ACTIONS);
+        idle.then(|| {
+            let what = format!(
+                "policy `{}` permits nothing that lasts: its `@max_session` limits nothing",
+                self.id
+            );
+            Problem::warning(&self.file, what)
+        })
+    }
+
     /// Whether the head leaves room for one of these actions.
     fn lets(&self, actions: &[&str]) -> bool {
         self.action.as_ref().is_none_or(|named| {
@@ -231,16 +257,37 @@ fn is_of_a_kind(operator: &str, operands: &Value) -> bool {
     operator == "is" && operands.get("in").is_none() && kind != Some("LocalUser")
 }
 
-/// A role by a name that no caller ever has: a `forbid` that names it would forbid nothing.
-fn role_of_nobody(policy: &Policy, id: &str, file: &Path) -> Option<Problem> {
-    let named = policy.entity_literals().into_iter();
-    let mut roles = named.filter(|uid| uid.type_name().to_string() == "IamRole");
-    roles.find_map(|uid| {
-        let own = role_as_callers_have_it(uid.id().as_ref())?;
-        let what = format!(
-            "policy `{id}` names {uid}, which no caller can be: a role has no path here, and no hash"
-        );
-        Some(Problem::error(file, what).help(format!("write IamRole::\"{own}\"")))
+fn unknown_annotation(policy: &Policy, id: &str, file: &Path) -> Option<Problem> {
+    let mut names = policy.annotations().map(|(name, _)| name);
+    let unknown = names.find(|name| !ANNOTATIONS.contains(name))?;
+    let problem = Problem::error(file, format!("policy `{id}`: unknown annotation `@{unknown}`"));
+    let near = ANNOTATIONS.into_iter().find(|known| is_near(known, unknown));
+    Some(problem.help(match near {
+        Some(near) => format!("did you mean `@{near}`?"),
+        None => format!("known: @{}", ANNOTATIONS.join(", @")),
+    }))
+}
+
+/// A principal that no caller can be: a `forbid` that names it would forbid nothing. A permit permits nothing, which
+/// is worth a warning; but a role is often written with its path or hash, and has another name here.
+fn nobody(policy: &Policy, id: &str, file: &Path) -> Option<Problem> {
+    let forbids = policy.effect() == Effect::Forbid;
+    policy.entity_literals().into_iter().find_map(|uid| {
+        let (kind, name) = (uid.type_name().to_string(), uid.id().as_ref() as &str);
+        let own = role_as_callers_have_it(name).filter(|_| kind == "IamRole");
+        if let Some(own) = own {
+            let what = format!(
+                "policy `{id}` names {uid}, which no caller can be: a role has no path here, and no hash"
+            );
+            return Some(Problem::error(file, what).help(format!("write IamRole::\"{own}\"")));
+        }
+        // A quote in it is an issuer's affair.
+        let judged = forbids && PRINCIPALS.contains(&kind.as_str()) && !name.contains(['"', '\\']);
+        let fault = parse_principal(&format!("{kind}::\"{name}\""))
+            .err()
+            .filter(|_| judged)?;
+        let what = format!("policy `{id}` names {uid}, which no caller can be, and forbids nobody anything");
+        Some(Problem::error(file, what).help(fault))
     })
 }
 

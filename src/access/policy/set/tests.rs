@@ -456,6 +456,33 @@ fn names_that_nobody_has_are_warned_of_wherever_they_stand() {
 }
 
 #[test]
+fn a_forbid_of_a_target_that_there_is_not_is_an_error() {
+    let severity = |effect: &str, resource: &str| {
+        let policy = set(&format!(
+            "@id(\"a\") {effect} (principal, action, resource in {resource});"
+        ));
+        let problems = lint::unknown_names(&policy, &[(*target()).clone()], &Groups::default());
+        problems
+            .iter()
+            .map(|problem| problem.severity)
+            .collect::<Vec<_>>()
+    };
+    for resource in [
+        "Cluster::\"order\"",
+        "DbUser::\"order/owner\"",
+        "DbRole::\"order/owner\"",
+    ] {
+        assert_eq!(severity("forbid", resource), [Severity::Error], "{resource}");
+        assert_eq!(severity("permit", resource), [Severity::Warning], "{resource}");
+    }
+    assert_eq!(
+        severity("forbid", "DbUser::\"orders/nobody\""),
+        [Severity::Warning]
+    );
+    assert_eq!(severity("forbid", "Cluster::\"orders\""), []);
+}
+
+#[test]
 fn the_parts_of_a_condition_that_do_not_hold_are_named() {
     let unmet = |conditions: &str| {
         let set = set(&format!(
@@ -609,4 +636,59 @@ fn a_role_by_a_name_that_no_caller_has_is_a_mistake() {
             assert!(told.contains("no caller can be") && told.contains(own), "{told}");
         }
     }
+}
+
+#[test]
+fn a_forbid_of_somebody_whom_no_caller_can_be_is_a_mistake() {
+    for nobody in [
+        "LocalUser::\"root\"",
+        "IamRole::\"app\"",
+        "IamUser::\"arn:aws:iam::111122223333:role/app\"",
+        "OidcUser::\"jane\"",
+        "Certificate::\"spiffe://a\"",
+        "PasswordUser::\"\"",
+    ] {
+        let head = format!("@id(\"a\") forbid (principal == {nobody}, action, resource);");
+        let condition =
+            format!("@id(\"a\") forbid (principal, action, resource) when {{ principal == {nobody} }};");
+        for text in [head, condition] {
+            let told = mistakes(&text);
+            assert!(told.contains("no caller can be"), "{told}");
+            set(&text.replace("forbid", "permit"));
+        }
+    }
+    set("@id(\"a\") forbid (principal == OidcUser::\"https://issuer.example#a\\\"b\", action, resource);");
+}
+
+/// A limit that is misspelt would be no limit.
+#[test]
+fn annotations_that_nobody_reads_are_mistakes() {
+    const REST: &str = "permit (principal == LocalUser::\"local\", action == Action::\"connect\", resource);";
+    let told = mistakes(&format!("@id(\"a\") @max_sesion(\"8h\") {REST}"));
+    assert!(
+        told.contains("`@max_sesion`") && told.contains("did you mean `@max_session`?"),
+        "{told}"
+    );
+    let told = mistakes(&format!("@id(\"a\") @owner(\"jane\") {REST}"));
+    assert!(told.contains("known: @id, @description, @max_session"), "{told}");
+    set(&format!(
+        "@id(\"a\") @description(\"b\") @max_session(\"8h\") {REST}"
+    ));
+}
+
+#[test]
+fn a_limit_of_what_does_not_last_is_warned_of() {
+    let warned = |action: &str| {
+        let policy = set(&format!(
+            "@id(\"a\") @max_session(\"8h\") permit (principal == LocalUser::\"local\", {action}, resource);"
+        ));
+        policy
+            .warnings
+            .iter()
+            .any(|warning| warning.message.contains("limits nothing"))
+    };
+    assert!(warned("action == Action::\"reload\""));
+    assert!(warned("action in [Action::\"view\", Action::\"terminate\"]"));
+    assert!(!warned("action in [Action::\"view\", Action::\"connect\"]"));
+    assert!(!warned("action"));
 }
