@@ -135,3 +135,23 @@ fn a_session_ends_when_its_permitted_time_is_over() {
     assert!(told(&mut stubborn).1.contains("permitted time is over"));
     closed(&proxy, "permit_expired", 2.0);
 }
+
+/// Most people never run `policy check`.
+#[test]
+fn what_is_odd_about_policies_stands_in_the_log_at_start_and_after_each_change() {
+    let (sandbox, _turn) = Sandbox::shared();
+    let odd = |group: &str| {
+        format!(
+            "{BOTH}\n@id(\"odd\") permit (principal in Group::\"{group}\", action, resource in Cluster::\"orders\");"
+        )
+    };
+    let dir = policies(sandbox, "odd", &odd("nobody-one"));
+    let proxy = proxy(sandbox, &dir, "");
+    proxy.wait_until_logged("policy `odd` names Group::\"nobody-one\", which has no member");
+    write(&dir, &odd("nobody-two"));
+    proxy.wait_until_logged("policy `odd` names Group::\"nobody-two\", which has no member");
+    let log = proxy.log();
+    for once in ["nobody-one", "nobody-two"] {
+        assert_eq!(log.matches(once).count(), 1, "{log}");
+    }
+}
