@@ -212,7 +212,6 @@ fn read_oidc(root: &mut Section<'_>) -> Vec<(oidc::Settings, IssuerSettings)> {
         }
         let jwks_uri = section.string("jwks_uri");
         let max_lifetime = time(&mut section, "max_lifetime", reference::OIDC);
-        section.finish();
         if let (Some(issuer), Some(audience)) = (issuer, audience) {
             let settings = oidc::Settings {
                 issuer: issuer.clone(),
@@ -223,6 +222,9 @@ fn read_oidc(root: &mut Section<'_>) -> Vec<(oidc::Settings, IssuerSettings)> {
                 single_audience: aws,
                 once,
             };
+            for mistake in settings.mistakes() {
+                section.problem(mistake.key(), mistake);
+            }
             issuers.push((
                 settings,
                 IssuerSettings {
@@ -234,6 +236,7 @@ fn read_oidc(root: &mut Section<'_>) -> Vec<(oidc::Settings, IssuerSettings)> {
                 },
             ));
         }
+        section.finish();
     }
     issuers
 }
