@@ -553,3 +553,29 @@ fn the_schema_is_printed_as_it_is_shipped() {
     assert_eq!(policy(&["schema"]).stdout, shipped);
     assert!(json(&policy(&["schema", "-o", "json"]))[""]["actions"]["connect"].is_object());
 }
+
+/// Whoever has none yet reads what to write.
+#[test]
+fn without_a_file_of_cases_it_is_said_what_to_write() {
+    let own = Own::new(LOCAL);
+    for command in ["test", "matrix"] {
+        let output = own.run(&[command]);
+        let told = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{told}");
+        for part in [
+            "tests.toml",
+            "--cases",
+            "[[caller]]",
+            "[[case]]",
+            "docs/policy.md",
+        ] {
+            assert!(told.contains(part), "{part}: {told}");
+        }
+        let start = told.find("[[caller]]").unwrap();
+        let shown: Vec<&str> = told[start..].lines().map(str::trim).collect();
+        own.write("example.toml", &shown.join("\n"));
+        let example = own.dir.join("example.toml");
+        let output = own.run(&["matrix", "--cases", example.to_str().unwrap()]);
+        assert!(output.status.success(), "{output:?}");
+    }
+}
