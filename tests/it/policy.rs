@@ -505,7 +505,7 @@ fn all_mistakes_of_a_file_of_cases_are_told_at_once() {
     own.write("tests.toml", "");
     assert!(text(&own.run(&["test"]).stderr).contains("has no [[case]], so nothing was tested"));
     std::fs::remove_file(own.dir.join("tests.toml")).unwrap();
-    assert!(text(&own.run(&["matrix"]).stderr).contains("tests.toml: error: cannot be read"));
+    assert!(text(&own.run(&["matrix"]).stderr).contains("tests.toml: write it, or name another"));
     // A case that nobody can read is a mistake of the set's directory, too.
     own.write("tests.toml", &one_case("decision = \"allow\""));
     assert_eq!(own.run(&["check"]).status.code(), Some(1));
