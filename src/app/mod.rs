@@ -3,6 +3,7 @@
 mod callers;
 pub mod doctor;
 mod listeners;
+mod oddities;
 mod parts;
 mod reload;
 mod room;
@@ -42,7 +43,6 @@ use parts::{identity_of_callers, join_peers, load_client_tls, open_admin, open_a
 use room::Room;
 use std::future::Future;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -86,7 +86,7 @@ pub struct App {
     /// Reloads that operators wait for.
     reloads: mpsc::Receiver<AskedReload>,
     drain_timeout: Duration,
-    policy_dir: Option<PathBuf>,
+    policies: Option<watch::Place>,
     session_grace: Duration,
 }
 
@@ -148,7 +148,7 @@ impl App {
         )
         .await?;
         let drain_timeout = settings.drain_timeout;
-        let (policy_dir, session_grace) = (settings.policy.dir.clone(), settings.session_grace);
+        let (policies, session_grace) = (watch::Place::of(&settings.policy), settings.session_grace);
         let listeners = bind(settings, identity.as_ref())?;
         let peer_listener = peers
             .map(|(address, peers)| PeerListener::bind(address, peers))
@@ -165,7 +165,7 @@ impl App {
             stop,
             reloads,
             drain_timeout,
-            policy_dir,
+            policies,
             session_grace,
         })
     }
@@ -215,7 +215,10 @@ impl App {
             });
         }
         let shared = self.gate.shared.clone();
-        let watching = watch::run(shared, self.policy_dir.clone(), self.session_grace);
+        if let Some(place) = &self.policies {
+            oddities::tell(&shared.policy, &place.catalog);
+        }
+        let watching = watch::run(shared, self.policies.clone(), self.session_grace);
         self.background.spawn("watch", watching);
         self.started.store(true, Ordering::Release);
     }

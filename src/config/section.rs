@@ -4,7 +4,7 @@ mod problems;
 
 pub use problems::Problems;
 
-use problems::is_near;
+use crate::domain::near::is_near;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

@@ -5,6 +5,7 @@ pub mod cancel_key;
 pub mod credential;
 pub mod endpoint;
 pub mod name;
+pub mod near;
 pub mod reason;
 pub mod secret;
 pub mod session_id;

@@ -154,3 +154,23 @@ fn a_time_that_policies_shorten_holds_for_open_sessions() {
     assert!(text.contains("permitted time is over"), "{text}");
     closed(&proxy, "permit_expired", 1.0);
 }
+
+/// Most people never run `policy check`.
+#[test]
+fn what_is_odd_about_policies_stands_in_the_log_at_start_and_after_each_change() {
+    let (sandbox, _turn) = Sandbox::shared();
+    let odd = |group: &str| {
+        format!(
+            "{BOTH}\n@id(\"odd\") permit (principal in Group::\"{group}\", action, resource in Cluster::\"orders\");"
+        )
+    };
+    let dir = policies(sandbox, "odd", &odd("nobody-one"));
+    let proxy = proxy(sandbox, &dir, "");
+    proxy.wait_until_logged("policy `odd` names Group::\"nobody-one\", which has no member");
+    write(&dir, &odd("nobody-two"));
+    proxy.wait_until_logged("policy `odd` names Group::\"nobody-two\", which has no member");
+    let log = proxy.log();
+    for once in ["nobody-one", "nobody-two"] {
+        assert_eq!(log.matches(once).count(), 1, "{log}");
+    }
+}
