@@ -236,6 +236,62 @@ fn orders() -> Arc<Target> {
     })
 }
 
+/// Policies whose heads fit every caller, so that each has to be evaluated; and what a client that none of them permits
+/// costs, with the search for whom it may be.
+fn policy_denials(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("policy without slices");
+    for count in [10, 100, 1_000] {
+        let text = (0..count).map(|number| {
+            format!(
+                "@id(\"p{number}\") permit (principal is OidcUser, action, resource in Cluster::\"orders\") when {{ \
+                 principal has email && principal.email == \"u{number}@example.org\" }};\n"
+            )
+        });
+        let file = PolicyFile {
+            path: "bench.cedar".into(),
+            text: text.collect(),
+        };
+        let policy = Policy::of(Set::of(vec![file]).unwrap(), Groups::default());
+        let mut asked = question(orders(), vec!["oidc:others".to_owned()]);
+        asked.caller.email = Some("nobody@example.org".to_owned());
+        group.bench_with_input(BenchmarkId::new("decision", count), &asked, |bencher, asked| {
+            bencher.iter(|| policy.verdict(black_box(asked)));
+        });
+        group.bench_with_input(
+            BenchmarkId::new("denied client", count),
+            &asked,
+            |bencher, asked| {
+                bencher.iter(|| policy.choose(black_box(asked.clone())).is_err());
+            },
+        );
+    }
+    group.finish();
+}
+
+fn question(target: Arc<Target>, groups: Vec<String>) -> Question {
+    let principal = Principal::Oidc {
+        issuer: "https://issuer.example".to_owned(),
+        subject: "jane".to_owned(),
+    };
+    let mut caller = Caller::new(principal, ProofKind::Oidc);
+    caller.groups = groups;
+    Question {
+        caller,
+        action: Action::Connect,
+        target,
+        db_user: DbUser::new("user7").unwrap(),
+        database: DatabaseName::new("app").unwrap(),
+        role: None,
+        around: Circumstances {
+            source: Some("10.1.2.3".parse().unwrap()),
+            tls: true,
+            now: signing_time(),
+            application: "psql".to_owned(),
+            listener: "0.0.0.0:5432".to_owned(),
+        },
+    }
+}
+
 fn policy_decisions(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("policy decision");
     let target = orders();
@@ -246,30 +302,11 @@ fn policy_decisions(criterion: &mut Criterion) {
         };
         let policy = Policy::of(Set::of(vec![file]).unwrap(), Groups::default());
         for (name, member) in [("permit", true), ("deny", false)] {
-            let principal = Principal::Oidc {
-                issuer: "https://issuer.example".to_owned(),
-                subject: "jane".to_owned(),
-            };
-            let mut caller = Caller::new(principal, ProofKind::Oidc);
-            caller.groups = match member {
+            let groups = match member {
                 true => (0..20).map(|number| format!("oidc:g{number}")).collect(),
                 false => vec!["oidc:others".to_owned()],
             };
-            let question = Question {
-                caller,
-                action: Action::Connect,
-                target: target.clone(),
-                db_user: DbUser::new("user7").unwrap(),
-                database: DatabaseName::new("app").unwrap(),
-                role: None,
-                around: Circumstances {
-                    source: Some("10.1.2.3".parse().unwrap()),
-                    tls: true,
-                    now: signing_time(),
-                    application: "psql".to_owned(),
-                    listener: "0.0.0.0:5432".to_owned(),
-                },
-            };
+            let question = question(target.clone(), groups);
             assert_eq!(
                 matches!(policy.verdict(&question), Verdict::Permit { .. }),
                 member
@@ -288,6 +325,7 @@ criterion_group!(
     cache_hit,
     startup_parsing,
     frame_walking,
-    policy_decisions
+    policy_decisions,
+    policy_denials
 );
 criterion_main!(steps);

@@ -1,7 +1,8 @@
 //! HTTP for operators, on its own loopback address: health, metrics, sessions, reload, shutdown.
 //!
 //! - [`guard`]: no web page; [`operator`]: who it is, and what policy says to that
-//! - [`sessions`]: lists and ends them; [`reload`](mod@reload): what SIGHUP does
+//! - [`sessions`]: lists and ends them; [`reload`](mod@reload): what SIGHUP does;
+//!   [`shutdown`](mod@shutdown): what SIGTERM does
 //!
 //! The three probes mean what Kubernetes means by them. None asks the database: a database that
 //! is down must not take every dbproxy with it.
@@ -11,6 +12,7 @@ mod guard;
 mod operator;
 mod reload;
 mod sessions;
+mod shutdown;
 
 pub use reload::{AskReload, AskedReload, RELOADS_WAITING, Reloaded};
 
@@ -76,7 +78,7 @@ impl Admin {
             .route("/sessions", get(sessions::list))
             .route("/sessions/terminate", post(sessions::terminate))
             .route("/reload", post(reload::reload))
-            .route("/shutdown", post(shutdown))
+            .route("/shutdown", post(shutdown::shutdown))
             .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
             .layer(from_fn(guard::no_web_pages));
         let routes = Router::new()
@@ -112,6 +114,8 @@ async fn readiness(State(handles): State<Handles>) -> Answer {
         unavailable("starting\n")
     } else if handles.shared.shutdown.drain.is_cancelled() {
         unavailable("draining\n")
+    } else if handles.shared.audit.is_failing() {
+        unavailable("audit: lines are required and cannot be written\n")
     } else if full {
         unavailable("at the limit of client connections\n")
     } else {
@@ -126,9 +130,4 @@ async fn metrics(State(handles): State<Handles>) -> impl IntoResponse {
         shared.metrics.audit_lines_lost(lost.failed, lost.dropped);
     }
     ([(header::CONTENT_TYPE, kind)], shared.metrics.encode())
-}
-
-async fn shutdown(State(handles): State<Handles>) -> Answer {
-    handles.stop.notify_one();
-    (StatusCode::ACCEPTED, "draining\n")
 }

@@ -7,6 +7,7 @@ use crate::access::audit::{Asked, By, Decided};
 use crate::access::policy::{Circumstances, Operation, OperatorDenial};
 use crate::domain::caller::Caller;
 use crate::error::Chain;
+use crate::platform::task::aside;
 use axum::http::StatusCode;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -39,6 +40,22 @@ impl Operator {
             .shared
             .policy
             .may_operate(operation, &self.caller, &around)
+    }
+
+    /// Asks about the broker itself: what is to be recorded, and why not. `None`: policy could not be asked.
+    pub async fn decide(
+        &self,
+        handles: &Handles,
+        operation: Operation<'static>,
+    ) -> Option<(Decided, Option<String>)> {
+        let (operator, handles) = (self.clone(), handles.clone());
+        Some(match aside(move || operator.may(&handles, operation)).await? {
+            Ok(policies) => (Decided::Yes(policies), None),
+            Err(denial) => {
+                let because = denial.to_string();
+                (Decided::No(because.clone()), Some(because))
+            }
+        })
     }
 
     /// For the record of what was done.

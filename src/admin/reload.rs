@@ -3,9 +3,9 @@
 use super::Handles;
 use super::answer::{Answer, json, refuse};
 use super::operator::{Operator, not_recorded};
-use crate::access::audit::{By, Decided};
+use crate::access::audit::By;
 use crate::access::policy::Operation;
-use crate::platform::task::{aside, within};
+use crate::platform::task::within;
 use axum::extract::{ConnectInfo, State};
 use axum::http::StatusCode;
 use serde_json::json;
@@ -47,17 +47,8 @@ pub type AskReload = mpsc::Sender<AskedReload>;
 
 pub async fn reload(State(handles): State<Handles>, ConnectInfo(from): ConnectInfo<SocketAddr>) -> Answer {
     let operator = Operator::at(from);
-    let decided = aside({
-        let (handles, operator) = (handles.clone(), operator.clone());
-        move || operator.may(&handles, Operation::Reload)
-    });
-    let (decided, denied) = match decided.await {
-        Some(Ok(policies)) => (Decided::Yes(policies), None),
-        Some(Err(denial)) => {
-            let because = denial.to_string();
-            (Decided::No(because.clone()), Some(because))
-        }
-        None => return refuse(StatusCode::INTERNAL_SERVER_ERROR, "policy could not be asked"),
+    let Some((decided, denied)) = operator.decide(&handles, Operation::Reload).await else {
+        return refuse(StatusCode::INTERNAL_SERVER_ERROR, "policy could not be asked");
     };
     let recorded = handles.shared.audit.reload_asked(&operator.asked(decided)).await;
     match (denied, recorded) {

@@ -2,55 +2,55 @@
 
 mod callers;
 pub mod doctor;
+mod listeners;
+mod oddities;
+mod parts;
 pub mod provision;
 mod reload;
+mod room;
 mod signals;
 mod watch;
 
 pub use signals::{Signals, Stopped};
 
-use crate::access::audit::sink::{SinkError, Sinks};
-use crate::access::audit::{Audit, By};
-use crate::access::catalog::Catalog;
+use crate::access::audit::By;
+use crate::access::audit::sink::SinkError;
 use crate::access::credential::Credentials;
 use crate::access::credential::budget::LoginBudgets;
 use crate::access::identity::lockout::Lockout;
-use crate::access::identity::{Identity, Local};
+
 use crate::admin::{Admin, AskedReload, Handles, RELOADS_WAITING};
-use crate::config::{AuditSetting, PeersSetting, Settings};
+use crate::config::Settings;
 use crate::domain::reason::CloseReason;
 use crate::platform::aws::Sdk;
 use crate::platform::clock::Clock;
-use crate::platform::process::{forbid_core_dumps, own_uid, raise_file_limit};
+use crate::platform::process::{forbid_core_dumps, raise_file_limit};
 use crate::platform::task::workers::Workers;
 use crate::platform::task::{Background, Shutdown, aside, within};
 use crate::platform::telemetry::metrics::Metrics;
 use crate::platform::tls::TlsError;
 use crate::platform::tls::server::ServerIdentity;
-use crate::traffic::listener::{Address, BindError, Gate, Listener, PeerListener};
-use crate::traffic::peers::{Peers, PeersError};
+use crate::traffic::listener::{BindError, Gate, Listener, PeerListener};
+use crate::traffic::peers::PeersError;
 use crate::traffic::relay::Wish;
+use crate::traffic::session::Shared;
 use crate::traffic::session::callers::Callers;
 use crate::traffic::session::cancel::CancelKeys;
 use crate::traffic::session::registry::Registry;
 use crate::traffic::session::sources::Sources;
-use crate::traffic::session::{Door, Shared};
 use crate::traffic::upstream::Connector;
+use listeners::{bind, psql_command};
+use parts::{identity_of_callers, join_peers, load_client_tls, open_admin, open_audit};
+use room::Room;
 use std::future::Future;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, Semaphore, mpsc};
 
 /// After the grace is over, how long closing may take.
 const LAST_MOMENT: Duration = Duration::from_secs(3);
-/// Files beside those of sessions: listeners, logs, AWS calls, cancels on their way, replicas.
-const FILES_RESERVED: usize = 384;
-/// Clients beyond the limit who are told so at a time.
-const TURNED_AWAY_MAX: usize = 1_000;
-
 /// Why the process could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -87,7 +87,7 @@ pub struct App {
     /// Reloads that operators wait for.
     reloads: mpsc::Receiver<AskedReload>,
     drain_timeout: Duration,
-    policy_dir: Option<PathBuf>,
+    policies: Option<watch::Place>,
     session_grace: Duration,
 }
 
@@ -120,6 +120,7 @@ impl App {
             identity: identity_of_callers,
             lockout: Lockout::new(settings.callers.login_failures),
             policy: settings.policy.policy.clone(),
+            deciding: Arc::new(Semaphore::new(thread_count(settings.workers).div_ceil(2))),
             clock,
             credentials,
             budgets: LoginBudgets::new(settings.logins_per_second),
@@ -148,7 +149,7 @@ impl App {
         )
         .await?;
         let drain_timeout = settings.drain_timeout;
-        let (policy_dir, session_grace) = (settings.policy.dir.clone(), settings.session_grace);
+        let (policies, session_grace) = (watch::Place::of(&settings.policy), settings.session_grace);
         let listeners = bind(settings, identity.as_ref())?;
         let peer_listener = peers
             .map(|(address, peers)| PeerListener::bind(address, peers))
@@ -165,7 +166,7 @@ impl App {
             stop,
             reloads,
             drain_timeout,
-            policy_dir,
+            policies,
             session_grace,
         })
     }
@@ -215,7 +216,10 @@ impl App {
             });
         }
         let shared = self.gate.shared.clone();
-        let watching = watch::run(shared, self.policy_dir.clone(), self.session_grace);
+        if let Some(place) = &self.policies {
+            oddities::tell(&shared.policy, &place.catalog);
+        }
+        let watching = watch::run(shared, self.policies.clone(), self.session_grace);
         self.background.spawn("watch", watching);
         self.started.store(true, Ordering::Release);
     }
@@ -269,169 +273,9 @@ impl App {
     }
 }
 
-fn load_client_tls(settings: &Settings) -> Result<Option<Arc<ServerIdentity>>, StartError> {
-    let config = settings.client_tls.clone();
-    let loaded = config.map(ServerIdentity::load).transpose();
-    Ok(loaded.map_err(StartError::ClientTls)?.map(Arc::new))
-}
-
-/// How callers prove who they are.
-fn identity_of_callers(
-    settings: &Settings,
-    clock: &Clock,
-    background: &Background,
-) -> Result<Identity, StartError> {
-    let mut uids = settings.socket_uids.clone();
-    uids.push(own_uid());
-    let means = callers::Means {
-        clock: clock.clone(),
-        background: background.clone(),
-        seed: settings.peers.as_ref().map(|peers| peers.secret.clone()),
-    };
-    Ok(callers::identity(Local { uids }, &settings.callers, means)?)
-}
-
-async fn open_admin(address: Option<SocketAddr>, handles: Handles) -> Result<Option<Admin>, StartError> {
-    let Some(address) = address else {
-        return Ok(None);
-    };
-    let bound = Admin::bind(address, handles).await;
-    bound.map(Some).map_err(|error| StartError::Admin(address, error))
-}
-
-fn open_audit(settings: &AuditSetting, clock: &Clock) -> Result<Audit, StartError> {
-    if settings.sinks.is_empty() && !settings.required {
-        return Ok(Audit::new(None, clock.clone()));
-    }
-    let sinks = Sinks::open_at(&settings.sinks, settings.required, clock).map_err(StartError::Audit)?;
-    Ok(Audit::new(Some(sinks), clock.clone()))
-}
-
-/// The other replicas, and where this one listens for them.
-fn join_peers(settings: Option<&PeersSetting>) -> Result<Option<(SocketAddr, Arc<Peers>)>, PeersError> {
-    let Some(PeersSetting {
-        listen,
-        advertise,
-        members,
-        secret,
-    }) = settings
-    else {
-        return Ok(None);
-    };
-    let own = advertise.unwrap_or(*listen);
-    let peers = Peers::new(secret.expose(), own, members.clone())?;
-    Ok(Some((*listen, Arc::new(peers))))
-}
-
-/// How many clients fit.
-#[derive(Debug, PartialEq, Eq)]
-struct Room {
-    clients: usize,
-    /// Clients beyond that who may be told at a time that there is no place.
-    turned_away: usize,
-}
-
-impl Room {
-    /// A session takes two files. A process that runs out of them refuses its clients with reasons that
-    /// mislead, or lets them hang; so it takes fewer.
-    fn within(files: u64, wanted: usize) -> Self {
-        let files = usize::try_from(files).unwrap_or(usize::MAX);
-        let turned_away = (files >> 7).min(TURNED_AWAY_MAX);
-        let fit = files
-            .saturating_sub(FILES_RESERVED)
-            .saturating_sub(turned_away)
-            .checked_div(2)
-            .unwrap_or_default()
-            .max(1);
-        if fit < wanted {
-            tracing::warn!(
-                limit_of_open_files = files,
-                max_clients = wanted,
-                clients = fit,
-                "the limit of open files is too low for max_clients: fewer are let in; raise it (ulimit -n)"
-            );
-        }
-        Self {
-            clients: fit.min(wanted),
-            turned_away,
-        }
-    }
-}
-
-fn bind(settings: Settings, identity: Option<&Arc<ServerIdentity>>) -> Result<Vec<Listener>, BindError> {
-    let tls_required = settings.client_tls_required;
-    let shared_socket = !settings.socket_uids.is_empty();
-    let catalog = Catalog::new(settings.targets);
-    let mut listeners = Vec::with_capacity(settings.listeners.len());
-    for setting in settings.listeners {
-        // Settings name only targets they hold.
-        if let Some(target) = catalog.target(&setting.target) {
-            let door = Arc::new(Door {
-                target: target.clone(),
-                tls: identity.cloned(),
-                tls_required,
-                shared_socket,
-                balancers: setting.balancers,
-                authenticators: setting.authenticators.into(),
-            });
-            listeners.push(Listener::bind(setting.address, door)?);
-        }
-    }
-    Ok(listeners)
-}
-
-fn psql_command(listener: &Listener) -> String {
-    let target = &listener.door().target;
-    let user = target.proposed_user().map_or("USER", |user| user.as_str());
-    let database = target
-        .proposed_database()
-        .map_or("postgres", |name| name.as_str());
-    match listener.address() {
-        Address::Tcp(at) if !listener.door().balancers.is_empty() => {
-            format!(
-                "load balancers only (PROXY protocol v2), host={} port={} target={}",
-                at.ip(),
-                at.port(),
-                target.name
-            )
-        }
-        Address::Tcp(at) => {
-            format!(
-                "psql 'host={} port={} user={user} dbname={database}'",
-                at.ip(),
-                at.port()
-            )
-        }
-        Address::Unix { dir, port } => {
-            format!(
-                "psql 'host={} port={port} user={user} dbname={database}'",
-                dir.display()
-            )
-        }
-    }
-}
-
 fn thread_count(configured: usize) -> usize {
     match configured {
         0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
         count => count,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_more_clients_are_let_in_than_files_allow() {
-        let room = |files, wanted| {
-            let Room { clients, turned_away } = Room::within(files, wanted);
-            (clients, turned_away)
-        };
-        assert_eq!(room(u64::MAX, 1_000), (1_000, 1_000));
-        assert_eq!(room(1_048_576, 1_000_000), (523_596, 1_000));
-        assert_eq!(room(20_000, 10_000), (9_730, 156));
-        assert_eq!(room(1_024, 1_000), (316, 8));
-        assert_eq!(room(0, 1_000), (1, 0));
     }
 }

@@ -31,8 +31,8 @@ impl App {
             reloaded.note("scram", outcome);
         }
         let mut ending = 0;
-        if let Some(dir) = &self.policy_dir {
-            let (_, outcome) = watch::reload(shared, dir, watch::Seen::default(), true).await;
+        if let Some(place) = &self.policies {
+            let (_, outcome) = watch::reload(shared, place, watch::Seen::default(), true).await;
             let outcome = outcome.unwrap_or(Ok(0));
             ending = *outcome.as_ref().unwrap_or(&0);
             reloaded.note("policy", outcome.map(|_| ()));

@@ -1,16 +1,18 @@
 //! Keeps asking: sessions end when their permit does, and policies that change are asked again about all.
 
+use super::oddities;
 use super::reload::record;
 use crate::access::audit::By;
 use crate::access::policy::Policy;
 use crate::access::policy::set::{PolicyFile, Set, read};
 use crate::admin::Reloaded;
+use crate::config::PolicySetting;
 use crate::domain::reason::CloseReason;
+use crate::domain::target::Target;
 use crate::error::Chain;
 use crate::platform::task::aside;
 use crate::traffic::relay::Wish;
 use crate::traffic::session::Shared;
-use crate::traffic::session::registry::is_still_permitted;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,8 +31,25 @@ pub struct Seen {
     unreadable: Option<String>,
 }
 
+/// Where the policies are, and what they may speak of.
+#[derive(Debug, Clone)]
+pub struct Place {
+    pub dir: PathBuf,
+    pub catalog: Arc<[Target]>,
+}
+
+impl Place {
+    /// Nowhere: the built-in rule is in force.
+    pub fn of(setting: &PolicySetting) -> Option<Self> {
+        Some(Self {
+            dir: setting.dir.clone()?,
+            catalog: setting.catalog.clone(),
+        })
+    }
+}
+
 /// Looks after sessions and policies until the end.
-pub async fn run(shared: Arc<Shared>, dir: Option<PathBuf>, grace: Duration) {
+pub async fn run(shared: Arc<Shared>, place: Option<Place>, grace: Duration) {
     let mut ticks = interval(SWEEP);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut seen = Seen::default();
@@ -41,19 +60,20 @@ pub async fn run(shared: Arc<Shared>, dir: Option<PathBuf>, grace: Duration) {
             _ = ticks.tick() => {}
         }
         shared.registry.sweep(shared.clock.now(), grace);
+        shared.audit.try_again();
         count = count.wrapping_add(1);
-        if let Some(dir) = dir
+        if let Some(place) = place
             .as_ref()
             .filter(|_| count.is_multiple_of(SWEEPS_BETWEEN_READS))
         {
-            seen = notice(&shared, dir, seen).await;
+            seen = notice(&shared, place, seen).await;
         }
     }
 }
 
 /// Reads the policies again, and puts on record what has become of it if they have changed.
-async fn notice(shared: &Arc<Shared>, dir: &Path, seen: Seen) -> Seen {
-    let (seen, outcome) = reload(shared, dir, seen, false).await;
+async fn notice(shared: &Arc<Shared>, place: &Place, seen: Seen) -> Seen {
+    let (seen, outcome) = reload(shared, place, seen, false).await;
     if let Some(outcome) = outcome {
         let ending = *outcome.as_ref().unwrap_or(&0);
         let mut reloaded = Reloaded::default();
@@ -67,11 +87,11 @@ async fn notice(shared: &Arc<Shared>, dir: &Path, seen: Seen) -> Seen {
 /// what was read, to be compared next time, and, if it is new, how many sessions end or why the set is not in force.
 pub async fn reload(
     shared: &Arc<Shared>,
-    dir: &Path,
+    place: &Place,
     seen: Seen,
     asked: bool,
 ) -> (Seen, Option<Result<usize, String>>) {
-    let (dir, policy) = (dir.to_owned(), shared.policy.clone());
+    let (dir, policy) = (place.dir.clone(), shared.policy.clone());
     let again = seen.clone();
     let read = aside(move || read_anew(&policy, &dir, seen, asked)).await;
     match read {
@@ -90,6 +110,7 @@ pub async fn reload(
             let ended = ended.await.unwrap_or_default();
             shared.metrics.policy_reloaded(true);
             tracing::info!(policies = count, sessions_ended = ended, "policies reloaded");
+            oddities::tell(&shared.policy, &place.catalog);
             (seen, Some(Ok(ended)))
         }
     }
@@ -141,15 +162,19 @@ fn read_anew(policy: &Policy, dir: &Path, seen: Seen, asked: bool) -> Read {
     }
 }
 
-/// Asks about every live session again; those that are not permitted any more end. How many do.
+/// Asks about every live session again; those that are not permitted any more end, the others have their time anew.
+/// How many end.
 fn review(shared: &Shared) -> usize {
     let now = shared.clock.now();
     let mut ended = 0usize;
     for facts in shared.registry.all() {
-        if !is_still_permitted(&shared.policy, &facts.permit, now) {
-            ended = ended.saturating_add(1);
-            let wish = Wish::EndWhenIdle(CloseReason::PolicyChanged);
-            shared.registry.end(facts.session, wish, now);
+        match shared.policy.renew(&facts.permit, now) {
+            Some(permit) => shared.registry.renew(facts.session, permit),
+            None => {
+                ended = ended.saturating_add(1);
+                let wish = Wish::EndWhenIdle(CloseReason::PolicyChanged);
+                shared.registry.end(facts.session, wish, now);
+            }
         }
     }
     ended

@@ -128,6 +128,8 @@ pub enum Command {
     /// List the live sessions of a running dbproxy, or end some of them
     Sessions(Sessions),
     /// Ask a running dbproxy to read policies, certificates and credentials again
+    ///
+    /// Everything else is read at start only: targets, listeners, `authenticators`, `[groups]`, `[oidc]`, `[aws_iam]`.
     Reload(AdminAddress),
     /// Search audit files: who was on what, when, and how it ended
     Audit(Audit),

@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Policies, certificates and lists are read meanwhile.
 const RELOAD_TIMEOUT: Duration = Duration::from_secs(25);
+/// A record of it may have to be written first.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_millis(100);
 
 pub fn wait(flags: &Wait) -> Result<ExitCode, Failure> {
@@ -37,7 +39,15 @@ pub fn healthcheck(flags: &Healthcheck) -> Result<ExitCode, Failure> {
 }
 
 pub fn shutdown(at: &AdminAddress) -> Result<ExitCode, Failure> {
-    once(at, "POST", "/shutdown")
+    let address = admin::address(at)?;
+    let answer = admin::asked(&address, "POST", "/shutdown", "", SHUTDOWN_TIMEOUT)?;
+    match answer.is_success() {
+        true => Ok(ExitCode::SUCCESS),
+        false => Err(Failure::text(
+            1,
+            format!("dbproxy at {address}: {}", answer.why()),
+        )),
+    }
 }
 
 fn once(at: &AdminAddress, method: &str, path: &str) -> Result<ExitCode, Failure> {

@@ -30,6 +30,7 @@ use general::General;
 use ipnet::IpNet;
 use std::cell::RefCell;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 use toml::{Table, Value};
 
@@ -99,10 +100,11 @@ pub fn check(
     let configured = choose::read_targets(&mut root, &defaults, environment);
     let general = General::read(&mut root);
     callers.mtls = general.client_name.map(|name| mtls::Settings { name });
-    let policy = policy::read_policy(&mut root);
+    let mut policy = policy::read_policy(&mut root);
     let peers = peers::read(&mut root);
     root.finish();
 
+    let known = choose::targets(&configured);
     let mut chosen = choose::Choice {
         ad_hoc: &command_line.ad_hoc,
         defaults: &defaults,
@@ -115,6 +117,7 @@ pub fn check(
              [targets.<name>]";
         problems.borrow_mut().add("targets", none);
     }
+    policy.catalog = catalog(known, &chosen);
     let common = listeners::Common {
         base,
         balancers,
@@ -154,6 +157,14 @@ pub fn check(
         dial: general.dial,
         log: general.log,
     })
+}
+
+/// Those of the file, and those of the command line.
+fn catalog(known: Vec<Target>, chosen: &[choose::Chosen]) -> Arc<[Target]> {
+    let is_known = |target: &Target| known.iter().any(|other| other.name == target.name);
+    let served = chosen.iter().map(|chosen| &chosen.target);
+    let others: Vec<Target> = served.filter(|target| !is_known(target)).cloned().collect();
+    known.into_iter().chain(others).collect()
 }
 
 /// Flags win over the file, key by key also within a table. What should be a table and is none stays

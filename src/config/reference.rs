@@ -185,6 +185,11 @@ pub const AWS_IAM: &[Key] = &[
         "The name of this broker: callers sign it with their proof, so that a proof for one broker opens no other (`dbproxy login --audience`).",
     ),
     key(
+        "accounts",
+        "any",
+        "AWS accounts (12 digits each) whose roles and users are callers; those of others are not proven. Without it anybody with an AWS account is a proven caller, whom policy refuses if nothing permits it.",
+    ),
+    key(
         "regions",
         "any",
         "AWS regions whose STS may be asked about a proof; the host is made from the region, never taken from a caller.",

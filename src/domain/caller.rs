@@ -14,8 +14,10 @@ pub const SSO_HASH: usize = 16;
 /// What is left for the caller in an `application_name`, whatever the client calls itself; the rest, less
 /// the brackets, is the client's.
 const CALLER_ROOM: usize = 44;
-/// Digits of the hash that tells apart what would become the same name.
-const HASH_DIGITS: usize = 8;
+/// Digits of the hash that tells apart what would become the same name: 64 bits where a caller that chooses its own
+/// name must not find another's, half of that for eyes.
+const HASH_DIGITS: usize = 16;
+const SHORT_HASH_DIGITS: usize = 8;
 
 /// The human or workload behind a client connection, and how that was proven.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -151,8 +153,8 @@ pub fn shortened(text: &str, limit: usize, is_allowed: impl Fn(char) -> bool) ->
     match within(text, limit, is_allowed) {
         Ok(whole) => whole,
         Err(kept) => {
-            let kept: String = kept.chars().take(beside_hash(limit)).collect();
-            format!("{kept}-{}", hash(text))
+            let kept: String = kept.chars().take(beside(HASH_DIGITS, limit)).collect();
+            format!("{kept}-{}", hash(text, HASH_DIGITS))
         }
     }
 }
@@ -162,9 +164,12 @@ fn shortened_to_end(text: &str, limit: usize, is_allowed: impl Fn(char) -> bool)
     match within(text, limit, is_allowed) {
         Ok(whole) => whole,
         Err(kept) => {
-            let lost = kept.chars().count().saturating_sub(beside_hash(limit));
+            let lost = kept
+                .chars()
+                .count()
+                .saturating_sub(beside(SHORT_HASH_DIGITS, limit));
             let kept: String = kept.chars().skip(lost).collect();
-            format!("{}-{kept}", hash(text))
+            format!("{}-{kept}", hash(text, SHORT_HASH_DIGITS))
         }
     }
 }
@@ -179,15 +184,15 @@ fn within(text: &str, limit: usize, is_allowed: impl Fn(char) -> bool) -> Result
     }
 }
 
-fn beside_hash(limit: usize) -> usize {
-    limit.saturating_sub(HASH_DIGITS).saturating_sub(1)
+fn beside(hash_digits: usize, limit: usize) -> usize {
+    limit.saturating_sub(hash_digits).saturating_sub(1)
 }
 
-fn hash(text: &str) -> String {
+fn hash(text: &str, count: usize) -> String {
     let hash = digest::digest(&digest::SHA256, text.as_bytes());
     let digits = hash.as_ref().iter().flat_map(|byte| [byte >> 4, byte & 0xf]);
     let digits = digits.filter_map(|digit| char::from_digit(digit.into(), 16));
-    digits.take(HASH_DIGITS).collect()
+    digits.take(count).collect()
 }
 
 /// How callers name the role that an ARN is about, where that is not the ARN itself. STS tells no path; the hash at the

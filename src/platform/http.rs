@@ -103,6 +103,11 @@ fn without_query(url: &str) -> &str {
     url.split(['?', '#']).next().unwrap_or_default()
 }
 
+/// Whether the client would ask there at all: at `https:`, or in clear within this machine.
+pub fn is_address(url: &str) -> bool {
+    url.parse().is_ok_and(|uri| may_be_asked(&uri))
+}
+
 /// In clear only within this machine, where a test's stand-in listens.
 fn may_be_asked(uri: &http::Uri) -> bool {
     let host = uri.host().unwrap_or_default();

@@ -77,6 +77,26 @@ fn a_session_has_a_line_when_it_opens_and_one_when_it_ends() {
     assert_eq!(mode & 0o777, 0o600);
 }
 
+/// Lines that go to a file without a name are taken by the kernel, and gone.
+#[test]
+fn where_lines_are_required_a_removed_file_loses_none() {
+    let (sandbox, _turn) = Sandbox::shared();
+    let path = file(sandbox, "removed");
+    let strict = proxy(
+        sandbox,
+        &format!("file = \"{}\"\nrequired = true\n", path.display()),
+    );
+    for _ in 0..3 {
+        let (raw, _) = Raw::log_in(strict.port(), "app_ro");
+        let opened = lines(&path);
+        assert_eq!(opened.last().unwrap()["event"], "session.opened", "{opened:?}");
+        std::fs::remove_file(&path).unwrap();
+        drop(raw);
+        strict.wait_for_metric("dbproxy_connections_open", 0.0);
+        let _ = std::fs::remove_file(&path);
+    }
+}
+
 /// `/dev/full` takes nothing.
 #[test]
 fn where_lines_are_required_no_session_begins_without_its_own() {
@@ -94,8 +114,39 @@ fn where_lines_are_required_no_session_begins_without_its_own() {
         "dbproxy_connections_closed_total{reason=\"audit_unavailable\"}",
         1.0,
     );
+    assert!(!strict.log().contains("session opened"), "{}", strict.log());
     let lenient = proxy(sandbox, full);
     assert_eq!(lenient.query("app_ro", "select 'in'"), "in");
+}
+
+/// Nobody is sent to where every session is refused; and when lines can be written again, dbproxy notices by itself.
+#[test]
+fn where_no_line_can_be_written_dbproxy_is_not_ready() {
+    let (sandbox, _turn) = Sandbox::shared();
+    let path = file(sandbox, "ready");
+    std::os::unix::fs::symlink("/dev/full", &path).unwrap();
+    let strict = proxy(
+        sandbox,
+        &format!("file = \"{}\"\nrequired = true\n", path.display()),
+    );
+    let readiness = || strict.admin_request("GET", "/readiness", "");
+    assert!(readiness().0.contains("200"));
+    assert!(!strict.psql("app_ro", "select 1").status.success());
+    let (status, why) = readiness();
+    assert!(
+        status.contains("503") && why.contains("audit: lines are required"),
+        "{status} {why}"
+    );
+    std::fs::remove_file(&path).unwrap();
+    let began = std::time::Instant::now();
+    while !readiness().0.contains("200") {
+        assert!(began.elapsed().as_secs() < 20, "{}", readiness().1);
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    assert_eq!(strict.query("app_ro", "select 'in'"), "in");
+    let lines = lines(&path);
+    assert_eq!(lines[0]["event"], "broker.audit_resumed", "{lines:?}");
+    assert_eq!(lines[1]["event"], "session.opened", "{lines:?}");
 }
 
 #[test]

@@ -16,7 +16,7 @@ fn proxy(sandbox: &Sandbox, from: &str) -> Proxy {
 }
 
 /// A header with this command and family, addresses and further fields.
-fn header(command: u8, family: u8, body: &[u8]) -> Vec<u8> {
+pub fn header(command: u8, family: u8, body: &[u8]) -> Vec<u8> {
     let length = u16::try_from(body.len()).unwrap().to_be_bytes();
     [SIGNATURE, &[0x20 | command, family], &length, body].concat()
 }

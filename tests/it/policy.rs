@@ -281,7 +281,10 @@ fn a_denial_is_explained_by_what_was_missing() {
     );
     let output = explain(ADA, "app_rw", &["--group", "oidc:data"]);
     assert!(text(&output.stdout).contains("\nthe caller may be: app_ro, reporting\n"));
+    // Which databases there are is for those who may use one.
     let output = explain(APP, "app_rw", &["--database", "postgres"]);
+    assert!(text(&output.stdout).starts_with("deny: no policy permits it\n"));
+    let output = explain(APP, "app_rw", &["--database", "postgres", "--source", "10.1.2.3"]);
     assert!(
         text(&output.stdout).contains("is not one of target \"orders\"\nthe target lists: app, archive\n")
     );
@@ -505,7 +508,7 @@ fn all_mistakes_of_a_file_of_cases_are_told_at_once() {
     own.write("tests.toml", "");
     assert!(text(&own.run(&["test"]).stderr).contains("has no [[case]], so nothing was tested"));
     std::fs::remove_file(own.dir.join("tests.toml")).unwrap();
-    assert!(text(&own.run(&["matrix"]).stderr).contains("tests.toml: error: cannot be read"));
+    assert!(text(&own.run(&["matrix"]).stderr).contains("tests.toml: write it, or name another"));
     // A case that nobody can read is a mistake of the set's directory, too.
     own.write("tests.toml", &one_case("decision = \"allow\""));
     assert_eq!(own.run(&["check"]).status.code(), Some(1));
@@ -552,4 +555,30 @@ fn the_schema_is_printed_as_it_is_shipped() {
     let shipped = std::fs::read(root().join("policies/schema.cedarschema")).unwrap();
     assert_eq!(policy(&["schema"]).stdout, shipped);
     assert!(json(&policy(&["schema", "-o", "json"]))[""]["actions"]["connect"].is_object());
+}
+
+/// Whoever has none yet reads what to write.
+#[test]
+fn without_a_file_of_cases_it_is_said_what_to_write() {
+    let own = Own::new(LOCAL);
+    for command in ["test", "matrix"] {
+        let output = own.run(&[command]);
+        let told = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{told}");
+        for part in [
+            "tests.toml",
+            "--cases",
+            "[[caller]]",
+            "[[case]]",
+            "docs/policy.md",
+        ] {
+            assert!(told.contains(part), "{part}: {told}");
+        }
+        let start = told.find("[[caller]]").unwrap();
+        let shown: Vec<&str> = told[start..].lines().map(str::trim).collect();
+        own.write("example.toml", &shown.join("\n"));
+        let example = own.dir.join("example.toml");
+        let output = own.run(&["matrix", "--cases", example.to_str().unwrap()]);
+        assert!(output.status.success(), "{output:?}");
+    }
 }

@@ -405,6 +405,58 @@ fn a_reload_says_how_it_went() {
     );
 }
 
+/// Whoever reaches the address could end every session otherwise, without a trace.
+#[test]
+fn a_shutdown_is_judged_by_policy_and_on_record() {
+    let (sandbox, _turn) = Sandbox::shared();
+    let audit = audit_file(sandbox, "shutdown");
+    let dir = policies(sandbox, "shutdown", CONNECT);
+    let more = format!(
+        "[policy]\ndir = \"{}\"\n[audit]\nfile = \"{}\"\nrequired = true\n",
+        dir.display(),
+        audit.display()
+    );
+    let mut proxy = Proxy::start(sandbox, &config(sandbox, "", &more));
+    let (mut raw, _) = Raw::log_in(proxy.port(), "app_ro");
+    let output = run(&proxy, &["shutdown"]);
+    let told = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{told}");
+    assert!(
+        told.contains("Action::\"shutdown\" on Broker::\"dbproxy\": no policy permits it")
+            && told.contains("SIGTERM"),
+        "{told}"
+    );
+    works(&mut raw);
+    drop(raw);
+    let permit = "@id(\"end\") permit (principal is LocalUser, action == Action::\"shutdown\", resource);";
+    std::fs::write(dir.join("all.cedar"), permit).unwrap();
+    proxy.signal("HUP");
+    proxy.wait_for_log("policies reloaded");
+    assert!(run(&proxy, &["shutdown"]).status.success());
+    proxy.wait_for_exit();
+    let lines = std::fs::read_to_string(&audit).unwrap();
+    let asked: Vec<Value> = lines
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .filter(|line: &Value| line["event"] == "broker.shutdown_asked")
+        .collect();
+    let [denied, permitted] = &asked[..] else {
+        panic!("{lines}")
+    };
+    assert_eq!(
+        (&denied["decision"], &denied["operator"]),
+        (&"deny".into(), &"local".into())
+    );
+    assert!(
+        denied["because"]
+            .as_str()
+            .unwrap()
+            .contains("no policy permits it")
+    );
+    assert_eq!(permitted["decision"], "permit");
+    assert_eq!(permitted["policies"], json!(["end"]));
+}
+
 /// `/dev/full` takes nothing.
 #[test]
 fn what_must_be_recorded_and_cannot_be_is_not_done() {

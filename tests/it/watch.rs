@@ -135,3 +135,42 @@ fn a_session_ends_when_its_permitted_time_is_over() {
     assert!(told(&mut stubborn).1.contains("permitted time is over"));
     closed(&proxy, "permit_expired", 2.0);
 }
+
+/// Time that policies give is theirs to change; it counts from the session's beginning.
+#[test]
+fn a_time_that_policies_shorten_holds_for_open_sessions() {
+    let (sandbox, _turn) = Sandbox::shared();
+    let limited = |time: &str| BOTH.replace("permit (", &format!("@max_session(\"{time}\") permit ("));
+    let dir = policies(sandbox, "shorter", &limited("8h"));
+    let mut proxy = proxy(sandbox, &dir, "");
+    let (mut session, _) = Raw::log_in(proxy.port(), "app_ro");
+    write(&dir, &limited("7h"));
+    proxy.wait_for_log("policies reloaded");
+    session.query("select 1");
+    session.read_until(b'Z');
+    write(&dir, &limited("1s"));
+    let (state, text) = told(&mut session);
+    assert_eq!(state, "57P01");
+    assert!(text.contains("permitted time is over"), "{text}");
+    closed(&proxy, "permit_expired", 1.0);
+}
+
+/// Most people never run `policy check`.
+#[test]
+fn what_is_odd_about_policies_stands_in_the_log_at_start_and_after_each_change() {
+    let (sandbox, _turn) = Sandbox::shared();
+    let odd = |group: &str| {
+        format!(
+            "{BOTH}\n@id(\"odd\") permit (principal in Group::\"{group}\", action, resource in Cluster::\"orders\");"
+        )
+    };
+    let dir = policies(sandbox, "odd", &odd("nobody-one"));
+    let proxy = proxy(sandbox, &dir, "");
+    proxy.wait_until_logged("policy `odd` names Group::\"nobody-one\", which has no member");
+    write(&dir, &odd("nobody-two"));
+    proxy.wait_until_logged("policy `odd` names Group::\"nobody-two\", which has no member");
+    let log = proxy.log();
+    for once in ["nobody-one", "nobody-two"] {
+        assert_eq!(log.matches(once).count(), 1, "{log}");
+    }
+}

@@ -66,6 +66,15 @@ impl Audit {
         self.demand("broker.reload_asked", asked.facts()).await
     }
 
+    /// An operator asks dbproxy to drain and end.
+    pub async fn shutdown_asked(&self, asked: &Asked<'_>) -> Result<(), SinkError> {
+        let (operator, decision) = (asked.operator, asked.decided.as_str());
+        tracing::info!(
+            target: "audit", %operator, source = asked.source, decision, because = asked.because(), "shutdown asked"
+        );
+        self.demand("broker.shutdown_asked", asked.facts()).await
+    }
+
     /// A failure counts only where lines are required.
     async fn demand(&self, event: &'static str, facts: Map<String, Value>) -> Result<(), SinkError> {
         match self.write(event, facts).await {

@@ -52,6 +52,26 @@ impl Audit {
         self.sinks.as_ref().is_some_and(Sinks::required)
     }
 
+    /// Lines are required, and the last one could not be written: no session can begin now.
+    pub fn is_failing(&self) -> bool {
+        let sinks = self.sinks.as_ref();
+        sinks.is_some_and(|sinks| sinks.required() && !sinks.healthy())
+    }
+
+    /// Where no session can begin, no line of one shows that it could again: this line does.
+    pub fn try_again(&self) {
+        if let Some(sinks) = self.sinks.as_ref().filter(|_| self.is_failing()) {
+            sinks.retry(&self.line("broker.audit_resumed", serde_json::Map::new()));
+        }
+    }
+
+    fn line(&self, event: &'static str, mut facts: serde_json::Map<String, Value>) -> String {
+        facts.insert("time".to_owned(), rfc3339_millis(self.clock.now()).into());
+        facts.insert("event".to_owned(), event.into());
+        facts.retain(|_, value| !value.is_null());
+        Value::Object(facts).to_string()
+    }
+
     /// Lines that are lost for good, since the start; `None` where lines go nowhere.
     pub fn losses(&self) -> Option<Losses> {
         self.sinks.as_ref().map(|sinks| Losses {
@@ -65,15 +85,12 @@ impl Audit {
     async fn write(
         &self,
         event: &'static str,
-        mut facts: serde_json::Map<String, Value>,
+        facts: serde_json::Map<String, Value>,
     ) -> Result<(), SinkError> {
         let Some(sinks) = &self.sinks else {
             return Ok(());
         };
-        facts.insert("time".to_owned(), rfc3339_millis(self.clock.now()).into());
-        facts.insert("event".to_owned(), event.into());
-        facts.retain(|_, value| !value.is_null());
-        let line = Value::Object(facts).to_string();
+        let line = self.line(event, facts);
         if !sinks.required() {
             return sinks.write(&line);
         }

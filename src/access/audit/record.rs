@@ -10,7 +10,8 @@ use crate::domain::name::{DatabaseName, DbUser};
 use crate::domain::reason::CloseReason;
 use crate::domain::session_id::SessionId;
 use crate::error::Refusal;
-use facts::{Closed, Facts, Opened, Refused, object};
+use crate::platform::tls::server::RefusedCertificate;
+use facts::{Closed, Facts, Opened, Refused, RefusedInTls, object};
 use serde_json::Value;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -177,6 +178,15 @@ impl Record {
     /// The session is connected; the one line that says so. An error means that it must not begin.
     pub async fn connected(&mut self, backend_pid: Option<i32>, took: Duration) -> Result<(), SinkError> {
         self.backend_pid = backend_pid;
+        let facts = object(Opened {
+            facts: self.facts("permit"),
+            took_ms: millis(took),
+        });
+        let audit = self.audit.clone();
+        match audit.write("session.opened", facts).await {
+            Err(error) if audit.is_required() => return Err(error),
+            _ => {}
+        }
         tracing::info!(
             target: "audit",
             session = %self.session,
@@ -196,15 +206,7 @@ impl Record {
             took_ms = millis(took),
             "session opened"
         );
-        let facts = object(Opened {
-            facts: self.facts("permit"),
-            took_ms: millis(took),
-        });
-        let audit = self.audit.clone();
-        match audit.write("session.opened", facts).await {
-            Err(error) if audit.is_required() => Err(error),
-            _ => Ok(()),
-        }
+        Ok(())
     }
 
     /// The client was refused.
@@ -238,6 +240,18 @@ impl Record {
             reason: refusal.reason.as_str(),
             sqlstate: refusal.sqlstate.as_str(),
             error: refusal.message.as_str(),
+        });
+        let _ = self.audit.write("session.refused", facts).await;
+    }
+
+    /// The client's certificate was refused in the TLS handshake, before it could say what it wants. What the
+    /// certificate says of itself is not proven.
+    pub async fn refused_in_tls(self, certificate: RefusedCertificate) {
+        let facts = object(RefusedInTls {
+            facts: self.facts("deny"),
+            reason: CloseReason::ClientTls.as_str(),
+            certificate_subject: certificate.subject.as_deref(),
+            certificate_serial: certificate.serial.as_deref(),
         });
         let _ = self.audit.write("session.refused", facts).await;
     }
@@ -282,8 +296,8 @@ impl Record {
             source: &self.source,
             listener: &self.listener,
             target: &self.target,
-            database: &self.database,
-            db_user: &self.user,
+            database: known(&self.database),
+            db_user: known(&self.user),
             asked_user: self.asked_user.as_deref(),
             role: self.role.as_deref(),
             server_name: self.server_name.as_deref(),
@@ -300,6 +314,10 @@ impl Record {
             server_tls: self.legs.server,
         }
     }
+}
+
+fn known(text: &str) -> Option<&str> {
+    (!text.is_empty()).then_some(text)
 }
 
 fn bounded(text: &[u8]) -> String {

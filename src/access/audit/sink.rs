@@ -155,6 +155,11 @@ impl Sinks {
         self.queue.healthy()
     }
 
+    /// While unhealthy: writes a line to the sinks that failed, to see whether they take lines again. Never waits.
+    pub fn retry(&self, line: &str) {
+        self.queue.retry(line.to_owned());
+    }
+
     /// Lines that found no place in the queue, or were too long for it.
     pub fn dropped(&self) -> u64 {
         self.queue.dropped()

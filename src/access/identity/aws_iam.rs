@@ -4,23 +4,23 @@ mod answer;
 mod error;
 mod principal;
 mod replay;
+mod settings;
 
 pub use error::{AwsIamError, Outage, RefusalCode};
 pub use principal::{PrincipalKind, Proof, permission_set};
+pub use settings::{Settings, SettingsError};
 
 use crate::domain::endpoint::Region;
-use crate::platform::aws::proof::{AUDIENCE_HEADER, NONCE_HEADER, Rebuilt, is_audience, rebuild, sts_host};
+use crate::platform::aws::proof::{AUDIENCE_HEADER, NONCE_HEADER, Rebuilt, rebuild};
 use crate::platform::clock::Clock;
 use crate::platform::http::{Answer, Http};
 use crate::platform::task::{Background, within};
 use replay::{Refused, Replays};
-use std::net::SocketAddr;
+use settings::region;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
 
-/// STS accepts a signature for so long after its date.
-const MAX_AGE_LIMIT: Duration = Duration::from_secs(15 * 60);
 /// How many used proofs are remembered, of some hundred bytes each. With an age of two minutes that is
 /// 360 new connections a second, more than RDS takes.
 const REPLAYS_MAX: usize = 65_536;
@@ -28,36 +28,11 @@ const REPLAYS_MAX: usize = 65_536;
 const ASKING_MAX: usize = 64;
 const TURN_WAIT: Duration = Duration::from_secs(5);
 
-/// What the operator decides.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// The broker's name, which every proof is made for.
-    pub audience: String,
-    /// Where proofs may be from; empty means every region.
-    pub regions: Vec<String>,
-    /// A stand-in for STS on this machine, `http://127.0.0.1:4566`; for tests.
-    pub endpoint: Option<String>,
-    /// How old a proof may be.
-    pub max_age: Duration,
-}
-
-/// Why settings were refused.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum SettingsError {
-    #[error("the audience must be 1 to 255 printable ASCII characters without spaces")]
-    Audience,
-    #[error("no STS endpoint is known for region `{0}`")]
-    Region(String),
-    #[error("the STS endpoint `{0}` is not `http://ADDRESS:PORT` of this machine")]
-    Endpoint(String),
-    #[error("a proof's age must be limited to 1 to 900 seconds")]
-    MaxAge,
-}
-
 /// Verifies proofs. One for all connections: it remembers which proofs were used.
 #[derive(Debug)]
 pub struct AwsIam {
     audience: String,
+    accounts: Vec<String>,
     regions: Vec<Region>,
     endpoint: Option<String>,
     max_age: Duration,
@@ -75,28 +50,13 @@ impl AwsIam {
         clock: Clock,
         background: Background,
     ) -> Result<Self, SettingsError> {
-        if !is_audience(&settings.audience) {
-            return Err(SettingsError::Audience);
+        if let Some(mistake) = settings.mistakes().into_iter().next() {
+            return Err(mistake);
         }
-        if !(Duration::from_secs(1)..=MAX_AGE_LIMIT).contains(&settings.max_age) {
-            return Err(SettingsError::MaxAge);
-        }
-        if let Some(endpoint) = &settings.endpoint
-            && !is_stand_in(endpoint)
-        {
-            return Err(SettingsError::Endpoint(endpoint.clone()));
-        }
-        let region = |text: String| match Region::new(&text).filter(|region| sts_host(region).is_some()) {
-            Some(region) => Ok(region),
-            None => Err(SettingsError::Region(text)),
-        };
         Ok(Self {
             audience: settings.audience,
-            regions: settings
-                .regions
-                .into_iter()
-                .map(region)
-                .collect::<Result<_, _>>()?,
+            accounts: settings.accounts,
+            regions: settings.regions.iter().filter_map(|text| region(text)).collect(),
             endpoint: settings.endpoint,
             max_age: settings.max_age,
             http,
@@ -127,6 +87,9 @@ impl AwsIam {
         let answer = self.ask(&request).await.map_err(AwsIamError::Unavailable)?;
         let identity = answer::read(&answer, self.endpoint.is_some())?;
         let proof = principal::principal(&identity, request.region.partition())?;
+        if !self.accounts.is_empty() && !self.accounts.contains(&proof.account) {
+            return Err(AwsIamError::Account(proof.account));
+        }
         claim.used();
         Ok(proof)
     }
@@ -155,12 +118,6 @@ impl AwsIam {
         };
         Ok(self.background.run(work).await.ok_or(Outage::Stopping)??)
     }
-}
-
-/// Only this machine may stand in for STS, whose word is all that counts here.
-fn is_stand_in(endpoint: &str) -> bool {
-    let address = endpoint.strip_prefix("http://").map(str::parse::<SocketAddr>);
-    matches!(address, Some(Ok(address)) if address.ip().is_loopback() && address.port() != 0)
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use crate::error::{Chain, ClientFacing, Refusal, SqlState};
 use crate::platform::aws::proof::looks_like_proof;
 use crate::platform::wire::scram::{ScramError, Verifier};
 use arc_swap::ArcSwap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use zeroize::Zeroizing;
 
@@ -96,6 +96,8 @@ pub enum ProofError {
     InClear,
     #[error("too many failures from this address")]
     Locked,
+    #[error("the load balancer does not say where the client is, so its failures could not be counted")]
+    NoAddress,
 }
 
 impl ClientFacing for ProofError {
@@ -135,6 +137,7 @@ impl ProofError {
                 | Self::NoToken
                 | Self::InClear
                 | Self::Locked
+                | Self::NoAddress
                 | Self::AwsIam(AwsIamError::Unavailable(_) | AwsIamError::Throttled)
                 | Self::Oidc(OidcError::KeysUnavailable(_) | OidcError::Crowded)
         )
@@ -164,20 +167,37 @@ pub struct ScramUsers {
     seed: Zeroizing<[u8; 32]>,
 }
 
+/// A file that everybody may read is taken, but somebody has to know.
+fn read(file: &Path) -> Result<Verifiers, VerifiersError> {
+    let verifiers = Verifiers::load(file)?;
+    if verifiers.is_exposed() {
+        tracing::warn!(
+            file = %file.display(),
+            "every user of this machine may read the verifiers, and try passwords against them; `chmod o-r` the file"
+        );
+    }
+    Ok(verifiers)
+}
+
 impl ScramUsers {
     pub fn load(file: PathBuf, seed: [u8; 32]) -> Result<Self, VerifiersError> {
-        let verifiers = ArcSwap::from_pointee(Verifiers::load(&file)?);
+        let verifiers = read(&file)?;
         Ok(Self {
             file,
-            verifiers,
+            verifiers: ArcSwap::from_pointee(verifiers),
             seed: Zeroizing::new(seed),
         })
     }
 
     /// Reads the file again; one with a mistake leaves the present users.
     pub fn reload(&self) -> Result<(), VerifiersError> {
-        self.verifiers.store(Verifiers::load(&self.file)?.into());
+        self.verifiers.store(read(&self.file)?.into());
         Ok(())
+    }
+
+    /// The name whose password counts; see [`Verifiers::named`].
+    pub fn named<'u>(&self, user: &'u str) -> &'u str {
+        self.verifiers.load().named(user)
     }
 
     pub fn knows(&self, user: &str) -> bool {
@@ -363,6 +383,7 @@ mod tests {
             ProofError::NoToken,
             ProofError::InClear,
             ProofError::Locked,
+            ProofError::NoAddress,
         ] {
             assert!(!error.is_a_guess(), "{error}");
         }

@@ -1,7 +1,7 @@
 //! Sources that fail again and again have to wait. A wrong proof costs a guesser its next tries, whatever it
 //! guesses. A success forgives nothing: somebody with one login of their own could guess the others' for ever.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -10,15 +10,25 @@ use std::time::{Duration, SystemTime};
 const LOCKED_FOR: Duration = Duration::from_secs(60);
 /// Within which time failures count together.
 const WINDOW: Duration = Duration::from_secs(60);
-/// Sources that are remembered; when there are more, those whose failures are over are forgotten.
+/// Sources that are remembered; for one more the oldest is forgotten.
 const SOURCES_MAX: usize = 50_000;
+/// How many of the oldest may be passed over for one more, because they are locked.
+const PASSED_OVER_MAX: usize = 8;
 
 /// Failures by source.
 #[derive(Debug)]
 pub struct Lockout {
     /// Failures within the window that lock a source; 0: never.
     limit: u32,
-    failures: Mutex<HashMap<IpAddr, Failures>>,
+    failures: Mutex<Table>,
+}
+
+/// Each source once in both.
+#[derive(Debug, Default)]
+struct Table {
+    by_source: HashMap<IpAddr, Failures>,
+    /// From the oldest on.
+    order: VecDeque<IpAddr>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -38,8 +48,8 @@ impl Lockout {
 
     pub fn is_locked(&self, source: IpAddr, now: SystemTime) -> bool {
         let failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = failures.get(&network(source));
-        self.limit > 0 && known.is_some_and(|known| known.count >= self.limit && now < known.until)
+        let known = failures.by_source.get(&network(source));
+        known.is_some_and(|known| self.locks(known, now))
     }
 
     /// Counts a failure; true when it locks the source.
@@ -49,18 +59,17 @@ impl Lockout {
         }
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         let source = network(source);
-        if failures.len() >= SOURCES_MAX && !failures.contains_key(&source) {
-            failures.retain(|_, known| now < known.until);
-            // So many at once are no guessers that a list of sources stops.
-            if failures.len() >= SOURCES_MAX {
-                return false;
+        if !failures.by_source.contains_key(&source) {
+            if failures.order.len() >= SOURCES_MAX {
+                self.forget_one(&mut failures, now);
             }
+            failures.order.push_back(source);
         }
         let fresh = Failures {
             count: 0,
             until: now.checked_add(WINDOW).unwrap_or(now),
         };
-        let known = failures.entry(source).or_insert(fresh);
+        let known = failures.by_source.entry(source).or_insert(fresh);
         if now >= known.until {
             *known = fresh;
         }
@@ -70,6 +79,26 @@ impl Lockout {
             known.until = now.checked_add(LOCKED_FOR).unwrap_or(now);
         }
         locks
+    }
+
+    fn locks(&self, known: &Failures, now: SystemTime) -> bool {
+        self.limit > 0 && known.count >= self.limit && now < known.until
+    }
+
+    /// The oldest that is not locked, as far as that is found at once; else one that is.
+    fn forget_one(&self, failures: &mut Table, now: SystemTime) {
+        for passed in 0..=PASSED_OVER_MAX {
+            let Some(oldest) = failures.order.pop_front() else {
+                return;
+            };
+            let known = failures.by_source.get(&oldest);
+            if passed < PASSED_OVER_MAX && known.is_some_and(|known| self.locks(known, now)) {
+                failures.order.push_back(oldest);
+                continue;
+            }
+            failures.by_source.remove(&oldest);
+            return;
+        }
     }
 }
 
@@ -87,6 +116,7 @@ fn network(source: IpAddr) -> IpAddr {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::Ipv4Addr;
 
     fn at(seconds: u64) -> SystemTime {
         SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
@@ -104,6 +134,39 @@ mod tests {
         assert!(!lockout.is_locked(other, at(2)));
         assert!(!lockout.is_locked(guesser, at(62)));
         assert!(!lockout.failed(guesser, at(62)), "it begins anew");
+    }
+
+    /// Whoever has very many addresses must not be able to switch the counting off.
+    #[test]
+    fn when_there_are_too_many_the_oldest_is_forgotten_and_new_ones_count() {
+        let lockout = Lockout::new(2);
+        let source = |number: usize| IpAddr::from(Ipv4Addr::from(u32::try_from(number).unwrap()));
+        lockout.failed(source(0), at(0));
+        for number in 0..SOURCES_MAX + 100 {
+            lockout.failed(source(number), at(0));
+        }
+        assert!(lockout.is_locked(source(0), at(1)), "a lock outlives a flood");
+        let newest = source(SOURCES_MAX + 99);
+        assert!(lockout.failed(newest, at(1)), "its second failure");
+        assert!(lockout.is_locked(newest, at(2)));
+        assert!(!lockout.failed(source(1), at(2)), "its first one is forgotten");
+        let failures = lockout.failures.lock().unwrap();
+        assert_eq!(
+            (failures.by_source.len(), failures.order.len()),
+            (SOURCES_MAX, SOURCES_MAX)
+        );
+    }
+
+    /// Locks alone do not fill it up either.
+    #[test]
+    fn when_all_are_locked_one_of_them_goes() {
+        let lockout = Lockout::new(1);
+        let source = |number: usize| IpAddr::from(Ipv4Addr::from(u32::try_from(number).unwrap()));
+        for number in 0..SOURCES_MAX + 10 {
+            assert!(lockout.failed(source(number), at(0)));
+        }
+        assert!(lockout.is_locked(source(SOURCES_MAX + 9), at(1)));
+        assert_eq!(lockout.failures.lock().unwrap().by_source.len(), SOURCES_MAX);
     }
 
     #[test]

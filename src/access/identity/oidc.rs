@@ -15,7 +15,7 @@ mod token;
 
 pub use error::OidcError;
 pub use fetch::{FetchError, KeysError};
-pub use terms::{Proof, Settings};
+pub use terms::{Proof, Settings, SettingsError};
 pub use token::looks_like_jwt;
 
 use crate::platform::clock::Clock;

@@ -8,11 +8,16 @@ use std::collections::HashMap;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 const FILE_BYTES_MAX: usize = 1024 * 1024;
 const USERS_MAX: usize = 10_000;
+/// Of a file's mode: group and others may write.
+const OTHERS_WRITE: u32 = 0o022;
+/// Everybody may read. A group may: that is how a file of root's is given to one service.
+const EVERYBODY_READS: u32 = 0o004;
 
 /// Why a file of verifiers was not accepted. Shows nothing of what is in it: it may be a password.
 #[derive(Debug, thiserror::Error)]
@@ -21,6 +26,11 @@ pub enum VerifiersError {
     Read { path: PathBuf, source: io::Error },
     #[error("`{path}` is longer than {FILE_BYTES_MAX} bytes")]
     TooLong { path: PathBuf },
+    #[error(
+        "`{path}` may be written by others than its owner, who could let themselves in; `chmod go-w` it, and mind \
+         its directory"
+    )]
+    Writable { path: PathBuf },
     #[error("`{path}`, line {line}")]
     Line {
         path: PathBuf,
@@ -56,25 +66,34 @@ pub struct Verifiers {
     by_user: HashMap<Box<str>, Verifier>,
     /// A verifier with as many iterations and as long a salt as most have.
     usual: Option<Verifier>,
+    /// Every user of this machine may read the file, and try passwords against it.
+    is_exposed: bool,
 }
 
 impl Verifiers {
     /// Reads the whole file, or says what is wrong with it first.
     pub fn load(path: &Path) -> Result<Self, VerifiersError> {
-        let bytes = read(path).map_err(|source| VerifiersError::Read {
+        let (bytes, mode) = read(path).map_err(|source| VerifiersError::Read {
             path: path.to_owned(),
             source,
         })?;
+        if mode & OTHERS_WRITE != 0 {
+            return Err(VerifiersError::Writable {
+                path: path.to_owned(),
+            });
+        }
         if bytes.len() > FILE_BYTES_MAX {
             return Err(VerifiersError::TooLong {
                 path: path.to_owned(),
             });
         }
-        Self::parse(&bytes).map_err(|(line, source)| VerifiersError::Line {
+        let mut verifiers = Self::parse(&bytes).map_err(|(line, source)| VerifiersError::Line {
             path: path.to_owned(),
             line,
             source,
-        })
+        })?;
+        verifiers.is_exposed = mode & EVERYBODY_READS != 0;
+        Ok(verifiers)
     }
 
     fn parse(bytes: &[u8]) -> Result<Self, (usize, LineError)> {
@@ -94,7 +113,11 @@ impl Verifiers {
             by_user.insert(user, verifier);
         }
         let usual = usual(by_user.values()).cloned();
-        Ok(Self { by_user, usual })
+        Ok(Self {
+            by_user,
+            usual,
+            is_exposed: false,
+        })
     }
 
     pub fn find(&self, user: &str) -> Option<&Verifier> {
@@ -109,6 +132,19 @@ impl Verifiers {
             None => Verifier::mock(user, seed),
         };
         self.find(user).cloned().unwrap_or(mock)
+    }
+
+    /// Whose password counts for what a client calls itself: the name itself, or what stands before its last slash, behind
+    /// which is the db user that the caller wants to be. Unknown names are taken apart alike, so that nothing tells them.
+    pub fn named<'u>(&self, user: &'u str) -> &'u str {
+        match user.rsplit_once('/') {
+            Some((name, _)) if !name.is_empty() && !self.by_user.contains_key(user) => name,
+            _ => user,
+        }
+    }
+
+    pub fn is_exposed(&self) -> bool {
+        self.is_exposed
     }
 
     pub fn len(&self) -> usize {
@@ -128,14 +164,16 @@ impl fmt::Debug for Verifiers {
     }
 }
 
-/// At most one byte more than is allowed.
-fn read(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
+/// At most one byte more than is allowed, and the mode of what was read.
+fn read(path: &Path) -> io::Result<(Zeroizing<Vec<u8>>, u32)> {
     let limit = FILE_BYTES_MAX.saturating_add(1);
     // Space for all of it at once: growing would leave copies behind that are not wiped.
     let mut bytes = Zeroizing::new(Vec::with_capacity(limit));
     let limit = u64::try_from(limit).unwrap_or(u64::MAX);
-    File::open(path)?.take(limit).read_to_end(&mut bytes)?;
-    Ok(bytes)
+    let file = File::open(path)?;
+    let mode = file.metadata()?.mode();
+    file.take(limit).read_to_end(&mut bytes)?;
+    Ok((bytes, mode))
 }
 
 /// The user and the verifier of one line, if it is not blank or a comment.

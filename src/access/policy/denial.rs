@@ -32,6 +32,17 @@ pub enum Denial {
     NotPermitted(Box<NotPermitted>),
     #[error("policy could not be evaluated, so nobody is let in")]
     Evaluation { faults: Vec<String> },
+    /// Others were asked about first, for too long.
+    #[error("policy could not be asked in time")]
+    Busy,
+}
+
+/// Whom a caller may be instead.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Alternatives {
+    pub permitted: Vec<DbUser>,
+    /// Or there may be others.
+    pub are_all: bool,
 }
 
 /// What was asked for in vain.
@@ -47,8 +58,7 @@ pub struct NotPermitted {
     pub target: String,
     pub database: DatabaseName,
     pub role: Option<DbRole>,
-    /// Whom the caller may be instead.
-    pub permitted: Vec<DbUser>,
+    pub instead: Alternatives,
     /// Policies that forbid it; none: no policy permits it.
     pub forbidden_by: Vec<String>,
 }
@@ -59,7 +69,7 @@ fn with_role(role: Option<&DbRole>) -> String {
 }
 
 impl NotPermitted {
-    pub(super) fn of(question: &Question, forbidden_by: Vec<String>, permitted: Vec<DbUser>) -> Self {
+    pub(super) fn of(question: &Question, forbidden_by: Vec<String>, instead: Alternatives) -> Self {
         Self {
             caller: question.caller.to_string(),
             action: question.action.as_str(),
@@ -67,7 +77,7 @@ impl NotPermitted {
             target: question.target.name.to_string(),
             database: question.database.clone(),
             role: question.role.clone(),
-            permitted,
+            instead,
             forbidden_by,
         }
     }
@@ -96,29 +106,39 @@ impl ClientFacing for Denial {
                 names(listed.iter().map(DatabaseName::as_str))
             )),
             Self::NotPermitted(denied_parts) => {
-                denied(SqlState::INSUFFICIENT_PRIVILEGE).hint(instead(&denied_parts.permitted))
+                denied(SqlState::INSUFFICIENT_PRIVILEGE).hint(instead(&denied_parts.instead))
             }
             Self::UserNotListed { permitted, .. } | Self::Several { permitted, .. } => {
-                denied(SqlState::INSUFFICIENT_PRIVILEGE).hint(instead(permitted))
+                denied(SqlState::INSUFFICIENT_PRIVILEGE).hint(permitted_ones(permitted))
             }
+            Self::Busy => Refusal::new(
+                CloseReason::TooManyConnections,
+                SqlState::TOO_MANY_CONNECTIONS,
+                self.to_string(),
+            )
+            .hint("Too many connect at once, or the policies take long: `new_sessions_per_caller` bounds the first."),
             Self::Evaluation { .. } => denied(SqlState::INSUFFICIENT_PRIVILEGE)
                 .hint("Whoever keeps the policies finds the fault in dbproxy's log, by the session id."),
         }
     }
 }
 
-fn instead(permitted: &[DbUser]) -> String {
-    match permitted {
-        [] => {
+fn instead(instead: &Alternatives) -> String {
+    match (instead.permitted.as_slice(), instead.are_all) {
+        ([], true) => {
             "You may be none of the db users of this target; ask whoever keeps the policies, and give them \
                the session id."
                 .to_owned()
         }
-        permitted => format!(
-            "You may connect as: {}.",
-            names(permitted.iter().map(DbUser::as_str))
-        ),
+        ([], false) => "Ask whoever keeps the policies, and give them the session id.".to_owned(),
+        (permitted, true) => permitted_ones(permitted),
+        (permitted, false) => format!("{} There may be others.", permitted_ones(permitted)),
     }
+}
+
+fn permitted_ones(permitted: &[DbUser]) -> String {
+    let names = names(permitted.iter().map(DbUser::as_str));
+    format!("You may connect as: {names}.")
 }
 
 fn names<'a>(list: impl Iterator<Item = &'a str>) -> String {

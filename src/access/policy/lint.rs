@@ -3,13 +3,13 @@
 use super::Groups;
 use super::entities::{db_user_id, parse_principal};
 use super::operate::BROKER;
-use super::problem::Problem;
+use super::problem::{Problem, Severity};
 use super::set::{Rule, Set};
 use crate::domain::target::{Target, Users};
 use cedar_policy::EntityUid;
 
 /// What the policies of `set` name, in their heads or conditions, that neither a target nor a group of the
-/// configuration has, and that no caller can be.
+/// configuration has, and that no caller can be. A `forbid` of a target that there is none is an error.
 pub fn unknown_names(set: &Set, targets: &[Target], groups: &Groups) -> Vec<Problem> {
     let of_rule = |rule: &'_ Rule| {
         let named = rule.named();
@@ -27,7 +27,15 @@ fn warning(rule: &Rule, uid: &EntityUid, targets: &[Target], groups: &Groups) ->
         "Cluster" | "DbRole" | "DbUser" => {
             let known: Vec<&str> = targets.iter().map(|target| target.name.as_str()).collect();
             let help = format!("targets of the configuration: {}", known.join(", "));
-            Some(warn("which the configuration does not have").help(help))
+            let problem = warn("which the configuration does not have").help(help);
+            Some(match !rule.is_permit() && !is_below_a_target(id, targets) {
+                // It forbids nothing, and whoever wrote it relies on it.
+                true => Problem {
+                    severity: Severity::Error,
+                    ..problem
+                },
+                false => problem,
+            })
         }
         "Broker" => (id != BROKER).then(|| {
             warn("which the configuration does not have")
@@ -47,6 +55,12 @@ fn warning(rule: &Rule, uid: &EntityUid, targets: &[Target], groups: &Groups) ->
             Some(warn("which no caller can be").help(fault))
         }
     }
+}
+
+/// Whether the part before the slash is a target.
+fn is_below_a_target(id: &str, targets: &[Target]) -> bool {
+    let name = id.split_once('/').map_or(id, |(name, _)| name);
+    targets.iter().any(|target| target.name.as_str() == name)
 }
 
 fn is_of_a_target(kind: &str, id: &str, targets: &[Target]) -> bool {

@@ -17,7 +17,7 @@ pub mod problem;
 pub mod question;
 pub mod set;
 
-pub use denial::{Denial, NotPermitted};
+pub use denial::{Alternatives, Denial, NotPermitted};
 pub use operate::{Operation, OperatorDenial};
 pub use problem::{Problem, Problems, Severity};
 pub use question::{Action, Circumstances, Question, role};
@@ -31,10 +31,16 @@ use arc_swap::ArcSwap;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 /// Db users of a target that are tried to say whom a caller may be.
 const CANDIDATES_MAX: usize = 200;
+/// And databases, where the one asked for is none of the target's.
+const DATABASES_TRIED: usize = 8;
+/// For the sake of a hint alone it is fewer db users, and not for long: who is denied must not cost others much more
+/// than who is let in.
+const HINT_CANDIDATES: usize = 32;
+const HINT_TIME: Duration = Duration::from_millis(100);
 
 /// The proof that policy said yes, and to what. Its fields are private so that only
 /// [`Policy::decide`] makes one.
@@ -184,32 +190,17 @@ impl Policy {
         if !question.target.users.lists(&question.db_user) {
             return Err(self.not_listed(&question));
         }
-        judge_database(&question)?;
+        self.judge_database(&question)?;
         // Before the verdict: a set that comes in between makes the permit an old one.
         let generation = self.generation.load(Ordering::SeqCst);
         match self.verdict(&question) {
             Verdict::Permit {
                 policies,
                 max_session,
-            } => {
-                let by_policy = max_session.and_then(|limit| question.around.now.checked_add(limit));
-                let by_policy = by_policy.map(|end| (end, CloseReason::PermitExpired));
-                let by_proof = question
-                    .caller
-                    .expires
-                    .map(|end| (end, CloseReason::ProofExpired));
-                Ok(Permit {
-                    policies: policies.into(),
-                    expires: by_policy.into_iter().chain(by_proof).min_by_key(|(end, _)| *end),
-                    question: Arc::new(question),
-                    generation,
-                })
-            }
+            } => Ok(Permit::of(Arc::new(question), policies, max_session, generation)),
             Verdict::Deny { policies } => {
                 let forbidden_by = policies.iter().map(ToString::to_string).collect();
-                let permitted = self.permitted(&question);
-                let denied = NotPermitted::of(&question, forbidden_by, permitted);
-                Err(Denial::NotPermitted(Box::new(denied)))
+                Err(self.not_permitted(&question, forbidden_by))
             }
             Verdict::Faulty { faults } => Err(Denial::Evaluation { faults }),
         }
@@ -221,7 +212,7 @@ impl Policy {
         if question.target.users.lists(&question.db_user) {
             return self.decide(question);
         }
-        judge_database(&question)?;
+        self.judge_database(&question)?;
         let permitted = self.permitted(&question);
         let default = question.target.default_db_user.as_ref();
         let chosen = match permitted.as_slice() {
@@ -242,6 +233,24 @@ impl Policy {
         }
     }
 
+    /// Asks once more what a permit was given for, at another time and maybe of other policies. The new permit's time
+    /// counts from the beginning of the old one's.
+    pub fn renew(&self, permit: &Permit, now: SystemTime) -> Option<Permit> {
+        let mut question = Question::clone(&permit.question);
+        question.around.now = now;
+        let generation = self.generation.load(Ordering::SeqCst);
+        match self.verdict(&question) {
+            Verdict::Permit {
+                policies,
+                max_session,
+            } => {
+                let asked = permit.question.clone();
+                Some(Permit::of(asked, policies, max_session, generation))
+            }
+            Verdict::Deny { .. } | Verdict::Faulty { .. } => None,
+        }
+    }
+
     /// What the policy in force says, without a permit: for `explain` and for watching sessions.
     pub fn verdict(&self, question: &Question) -> Verdict {
         match &**self.set.load() {
@@ -252,29 +261,108 @@ impl Policy {
 
     /// The db users of the target that the caller may be, everything else as asked.
     pub fn permitted(&self, question: &Question) -> Vec<DbUser> {
-        let Users::Listed(listed) = &question.target.users else {
-            return Vec::new();
-        };
-        let may_be = |user: &&DbUser| {
-            let asked = Question {
-                db_user: (*user).clone(),
-                ..question.clone()
-            };
-            matches!(self.verdict(&asked), Verdict::Permit { .. })
-        };
-        listed
-            .iter()
-            .take(CANDIDATES_MAX)
-            .filter(may_be)
+        let candidates = candidates(question).iter();
+        candidates
+            .filter(|user| self.may_be(question, user))
             .cloned()
             .collect()
     }
 
+    /// The same for a hint: as many as are found in a moment, and whether those are all.
+    fn alternatives(&self, question: &Question) -> Alternatives {
+        let begun = Instant::now();
+        let mut permitted = Vec::new();
+        for (count, user) in candidates(question).iter().enumerate() {
+            if count >= HINT_CANDIDATES || begun.elapsed() > HINT_TIME {
+                return Alternatives {
+                    permitted,
+                    are_all: false,
+                };
+            }
+            if self.may_be(question, user) {
+                permitted.push(user.clone());
+            }
+        }
+        Alternatives {
+            permitted,
+            are_all: true,
+        }
+    }
+
+    fn may_be(&self, question: &Question, user: &DbUser) -> bool {
+        let asked = Question {
+            db_user: user.clone(),
+            ..question.clone()
+        };
+        matches!(self.verdict(&asked), Verdict::Permit { .. })
+    }
+
+    fn not_permitted(&self, question: &Question, forbidden_by: Vec<String>) -> Denial {
+        let instead = self.alternatives(question);
+        Denial::NotPermitted(Box::new(NotPermitted::of(question, forbidden_by, instead)))
+    }
+
+    /// Who may be nobody learns no names: not which db users there are, nor which databases.
     fn not_listed(&self, question: &Question) -> Denial {
-        Denial::UserNotListed {
-            user: question.db_user.clone(),
-            target: question.target.name.to_string(),
-            permitted: self.permitted(question),
+        let instead = self.alternatives(question);
+        match instead.permitted.is_empty() {
+            true => Denial::NotPermitted(Box::new(NotPermitted::of(question, Vec::new(), instead))),
+            false => Denial::UserNotListed {
+                user: question.db_user.clone(),
+                target: question.target.name.to_string(),
+                permitted: instead.permitted,
+            },
+        }
+    }
+
+    fn judge_database(&self, question: &Question) -> Result<(), Denial> {
+        let (target, database) = (&question.target, &question.database);
+        if target.allows_database(database) {
+            return Ok(());
+        }
+        let may_be_somebody = target.databases.iter().take(DATABASES_TRIED).any(|listed| {
+            let asked = Question {
+                database: listed.clone(),
+                ..question.clone()
+            };
+            !self.alternatives(&asked).permitted.is_empty()
+        });
+        match may_be_somebody {
+            true => Err(Denial::DatabaseNotListed {
+                database: database.clone(),
+                target: target.name.to_string(),
+                listed: target.databases.clone(),
+            }),
+            false => Err(self.not_permitted(question, Vec::new())),
+        }
+    }
+}
+
+fn candidates(question: &Question) -> &[DbUser] {
+    match &question.target.users {
+        Users::Listed(listed) => listed.get(..CANDIDATES_MAX).unwrap_or(listed),
+        Users::Any => &[],
+    }
+}
+
+impl Permit {
+    fn of(
+        question: Arc<Question>,
+        policies: Vec<Arc<str>>,
+        max_session: Option<Duration>,
+        generation: u64,
+    ) -> Self {
+        let by_policy = max_session.and_then(|limit| question.around.now.checked_add(limit));
+        let by_policy = by_policy.map(|end| (end, CloseReason::PermitExpired));
+        let by_proof = question
+            .caller
+            .expires
+            .map(|end| (end, CloseReason::ProofExpired));
+        Self {
+            policies: policies.into(),
+            expires: by_policy.into_iter().chain(by_proof).min_by_key(|(end, _)| *end),
+            question,
+            generation,
         }
     }
 }
@@ -286,17 +374,5 @@ fn built_in(caller: &Caller) -> Verdict {
             max_session: None,
         },
         _ => Verdict::Deny { policies: Vec::new() },
-    }
-}
-
-fn judge_database(question: &Question) -> Result<(), Denial> {
-    let (target, database) = (&question.target, &question.database);
-    match target.allows_database(database) {
-        true => Ok(()),
-        false => Err(Denial::DatabaseNotListed {
-            database: database.clone(),
-            target: target.name.to_string(),
-            listed: target.databases.clone(),
-        }),
     }
 }

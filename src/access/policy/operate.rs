@@ -1,4 +1,4 @@
-//! May somebody look at sessions, end them, have everything read again? What operators ask, and the answer.
+//! May somebody look at sessions, end them, have everything read again, or have dbproxy end? What operators ask, and the answer.
 
 use super::Policy;
 use super::question::Circumstances;
@@ -21,6 +21,8 @@ pub enum Operation<'a> {
     Terminate(&'a Target),
     /// Have policies, certificates and the like read again.
     Reload,
+    /// Have the process drain and end.
+    Shutdown,
 }
 
 impl<'a> Operation<'a> {
@@ -30,6 +32,7 @@ impl<'a> Operation<'a> {
             Self::View(_) => "view",
             Self::Terminate(_) => "terminate",
             Self::Reload => "reload",
+            Self::Shutdown => "shutdown",
         }
     }
 
@@ -37,7 +40,7 @@ impl<'a> Operation<'a> {
     pub fn target(self) -> Option<&'a Target> {
         match self {
             Self::View(target) | Self::Terminate(target) => Some(target),
-            Self::Reload => None,
+            Self::Reload | Self::Shutdown => None,
         }
     }
 

@@ -98,6 +98,7 @@ impl Set {
             return Err(Problems(problems));
         }
         warnings.extend(rules.iter().filter_map(Rule::too_broad));
+        warnings.extend(rules.iter().filter_map(Rule::idle_limit));
         Ok(Self {
             schema,
             rules,

@@ -123,6 +123,7 @@ impl Rows {
                 None => "terminate".to_owned(),
             },
             "broker.reload_asked" => "reload".to_owned(),
+            "broker.shutdown_asked" => "shutdown".to_owned(),
             "broker.reloaded" => format!("reloaded by {}", line.says("by").unwrap_or("-")),
             other => other.to_owned(),
         };

@@ -27,6 +27,12 @@ use std::process::ExitCode;
 /// The cases of a directory of policies.
 const CASES_FILE: &str = "tests.toml";
 
+/// What such a file holds.
+const CASES_HELP: &str = "it names callers, and what each may do (docs/policy.md):\n  \
+    [[caller]]\n  name = \"app\"\n  principal = 'IamRole::\"arn:aws:iam::111122223333:role/app\"'\n  \
+    [[case]]\n  name = \"the application writes\"\n  caller = \"app\"\n  target = \"orders\"\n  \
+    db_user = \"app_rw\"\n  decision = \"permit\"";
+
 pub fn run(command: &Policy) -> Result<ExitCode, Failure> {
     match command {
         Policy::Check(flags) => check::run(flags),
@@ -47,8 +53,15 @@ fn cases(named: Option<&Path>, settings: &Settings) -> Result<Cases, Failure> {
     let beside = settings.policy.dir.as_ref().map(|dir| dir.join(CASES_FILE));
     let Some(path) = named.map(PathBuf::from).or(beside) else {
         let what = "the configuration has no [policy] with a file of cases: name one with --cases";
-        return Err(Failure::text(1, what));
+        return Err(Failure::text(1, format!("{what}\n{CASES_HELP}")));
     };
+    if !path.exists() {
+        let what = format!(
+            "there is no {}: write it, or name another with --cases",
+            path.display()
+        );
+        return Err(Failure::text(1, format!("{what}\n{CASES_HELP}")));
+    }
     cases::read(&path, settings).map_err(|problems| {
         let count = problems.0.len();
         let mistakes = if count == 1 { "a mistake" } else { "mistakes" };

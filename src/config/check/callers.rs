@@ -156,12 +156,21 @@ fn read_aws_iam(root: &mut Section<'_>) -> Option<aws_iam::Settings> {
         "audience",
         "is missing: the name of this broker, for which callers sign their proofs",
     );
+    let accounts = section.strings("accounts");
+    if accounts.as_ref().is_some_and(Vec::is_empty) {
+        section.problem("accounts", "is empty: nobody could prove anything");
+    }
     let settings = aws_iam::Settings {
-        audience: audience.unwrap_or_default(),
+        // What is missing has been told.
+        audience: audience.unwrap_or_else(|| "-".to_owned()),
+        accounts: accounts.unwrap_or_default(),
         regions: section.strings("regions").unwrap_or_default(),
         endpoint: section.string("endpoint"),
         max_age: time(&mut section, "max_age", reference::AWS_IAM),
     };
+    for mistake in settings.mistakes() {
+        section.problem(mistake.key(), mistake);
+    }
     section.finish();
     Some(settings)
 }
@@ -203,7 +212,6 @@ fn read_oidc(root: &mut Section<'_>) -> Vec<(oidc::Settings, IssuerSettings)> {
         }
         let jwks_uri = section.string("jwks_uri");
         let max_lifetime = time(&mut section, "max_lifetime", reference::OIDC);
-        section.finish();
         if let (Some(issuer), Some(audience)) = (issuer, audience) {
             let settings = oidc::Settings {
                 issuer: issuer.clone(),
@@ -214,6 +222,9 @@ fn read_oidc(root: &mut Section<'_>) -> Vec<(oidc::Settings, IssuerSettings)> {
                 single_audience: aws,
                 once,
             };
+            for mistake in settings.mistakes() {
+                section.problem(mistake.key(), mistake);
+            }
             issuers.push((
                 settings,
                 IssuerSettings {
@@ -225,6 +236,7 @@ fn read_oidc(root: &mut Section<'_>) -> Vec<(oidc::Settings, IssuerSettings)> {
                 },
             ));
         }
+        section.finish();
     }
     issuers
 }
@@ -242,11 +254,13 @@ fn read_scram(root: &mut Section<'_>) -> Option<PathBuf> {
     file
 }
 
+/// One that cannot be read has been told; the default stands in for it.
 fn time(section: &mut Section<'_>, key: &'static str, keys: &[reference::Key]) -> Duration {
     let default = keys
         .iter()
         .find(|known| known.name == key)
         .map_or("", |known| known.default);
-    let text = section.string(key).unwrap_or_else(|| default.to_owned());
-    section.convert(key, duration(&text)).unwrap_or_default()
+    let text = section.string(key);
+    let given = text.and_then(|text| section.convert(key, duration(&text)));
+    given.unwrap_or_else(|| duration(default).unwrap_or_default())
 }

@@ -54,6 +54,12 @@ pub fn read_targets(
     targets
 }
 
+/// The targets of the file, but those with mistakes.
+pub fn targets(configured: &[Configured]) -> Vec<Target> {
+    let chosen = configured.iter().filter_map(|one| one.chosen.as_ref());
+    chosen.map(|chosen| chosen.target.clone()).collect()
+}
+
 /// What choosing needs beside the words of the command line.
 pub struct Choice<'a> {
     pub ad_hoc: &'a AdHoc,

@@ -4,14 +4,18 @@ use crate::access::policy::entities::parse_principal;
 use crate::access::policy::set::{Set, read};
 use crate::access::policy::{Groups, Policy};
 use crate::config::section::Section;
+use crate::domain::target::Target;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// The policy as configured.
 #[derive(Debug)]
 pub struct PolicySetting {
-    pub policy: std::sync::Arc<Policy>,
+    pub policy: Arc<Policy>,
     /// Where its files are; nowhere: the built-in rule.
     pub dir: Option<PathBuf>,
+    /// What policies may speak of: all targets of the configuration, also those that are not served.
+    pub catalog: Arc<[Target]>,
 }
 
 /// Reads and validates the set, so that its mistakes are told with all others.
@@ -21,6 +25,7 @@ pub fn read_policy(root: &mut Section<'_>) -> PolicySetting {
         return PolicySetting {
             policy: Policy::built_in().into(),
             dir: None,
+            catalog: Arc::default(),
         };
     };
     let dir = section.required("dir", "is missing: the directory that holds the policies");
@@ -40,6 +45,7 @@ pub fn read_policy(root: &mut Section<'_>) -> PolicySetting {
     PolicySetting {
         policy: policy.into(),
         dir,
+        catalog: Arc::default(),
     }
 }
 

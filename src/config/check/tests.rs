@@ -413,3 +413,57 @@ fn nobody_is_asked_twice_for_different_things() {
         ["authenticators: `oauthbearer` is never asked for beside `oidc`"]
     );
 }
+
+/// What would only come out at start, or with the first caller.
+#[test]
+fn mistakes_about_callers_are_told_at_once_with_their_keys() {
+    let file = r#"
+        [aws_iam]
+        audience = "has space"
+        accounts = ["111122223333", "1234"]
+        regions = ["eu-west-1x", "eu-west-1", "mars"]
+        endpoint = "http://10.0.0.1:1"
+        max_age = "2h"
+        [oidc.a]
+        issuer = "http://issuer.example"
+        audience = ""
+        max_lifetime = "0s"
+        [oidc.b]
+        issuer = "any name"
+        audience = "b"
+        groups_prefix = "b:"
+        jwks_uri = "http://10.0.0.1/keys"
+        [oidc.good]
+        issuer = "http://127.0.0.1:8080/realm"
+        audience = "b"
+        groups_prefix = "good:"
+    "#;
+    let lines = checked(&format!("{file}{TWO}"), CommandLine::default()).unwrap_err();
+    let expected = [
+        "aws_iam.audience: the audience must be",
+        "aws_iam.accounts: `1234` is not the id",
+        "aws_iam.regions: no STS endpoint is known for region `eu-west-1x`",
+        "aws_iam.regions: no STS endpoint is known for region `mars`",
+        "aws_iam.endpoint: the STS endpoint `http://10.0.0.1:1`",
+        "aws_iam.max_age: a proof's age",
+        "oidc.a.audience: is empty",
+        "oidc.a.issuer: `http://issuer.example` is not asked for keys",
+        "oidc.a.max_lifetime: must be at least 1s",
+        "oidc.b.jwks_uri: `http://10.0.0.1/keys` is not asked for keys",
+    ];
+    assert_eq!(lines.len(), expected.len(), "{lines:#?}");
+    for (line, expected) in lines.iter().zip(expected) {
+        assert!(line.starts_with(expected), "{expected}\n{lines:#?}");
+    }
+    let file = format!("[aws_iam]\naccounts = []\nmax_age = \"soon\"\n{TWO}");
+    let lines = checked(&file, CommandLine::default()).unwrap_err();
+    let expected = [
+        "aws_iam.audience: is missing",
+        "aws_iam.accounts: is empty",
+        "aws_iam.max_age: `soon`",
+    ];
+    assert_eq!(lines.len(), expected.len(), "{lines:#?}");
+    for (line, expected) in lines.iter().zip(expected) {
+        assert!(line.starts_with(expected), "{expected}\n{lines:#?}");
+    }
+}

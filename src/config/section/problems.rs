@@ -1,4 +1,4 @@
-//! Mistakes, and what was probably meant.
+//! Mistakes, each with its key.
 
 use std::fmt;
 

@@ -3,18 +3,25 @@
 
 mod client_ca;
 mod partial;
+mod refused;
 mod revocation;
 
 pub use client_ca::ClientCa;
+pub use refused::RefusedCertificate;
 
 use super::{ALPN, TlsError, provider};
+use crate::error::Chain;
 use arc_swap::ArcSwap;
+use refused::Remembering;
 use rustls::ServerConfig;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::NoServerSessionStorage;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 /// Where the certificate chain and its key are, and who may prove itself by a certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +45,26 @@ pub struct Current {
     pub config: Arc<ServerConfig>,
     /// The certificate that `config` shows. Sessions keep it for channel binding, without the rest.
     pub leaf: Arc<CertificateDer<'static>>,
+}
+
+/// A handshake that failed.
+#[derive(Debug)]
+pub struct FailedHandshake {
+    pub why: String,
+    /// `None`: not because of a certificate.
+    pub refused: Option<RefusedCertificate>,
+}
+
+impl Current {
+    /// The server's side of a handshake.
+    pub async fn accept(&self, stream: TcpStream) -> Result<TlsStream<TcpStream>, FailedHandshake> {
+        let handshake = TlsAcceptor::from(Arc::clone(&self.config)).accept(stream);
+        let (outcome, refused) = refused::watched(handshake).await;
+        outcome.map_err(|error| FailedHandshake {
+            why: Chain(&error).to_string(),
+            refused,
+        })
+    }
 }
 
 impl ServerIdentity {
@@ -71,7 +98,7 @@ fn read(config: &Config) -> Result<Current, TlsError> {
         .map_err(|source| pem_error(&config.key_file, source))?;
     let builder = ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions()?;
     let builder = match &config.client_ca {
-        Some(client_ca) => builder.with_client_cert_verifier(client_ca.verifier()?),
+        Some(client_ca) => builder.with_client_cert_verifier(Arc::new(Remembering(client_ca.verifier()?))),
         None => builder.with_no_client_auth(),
     };
     let mut server = builder.with_single_cert(chain, key)?;

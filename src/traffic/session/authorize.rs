@@ -8,14 +8,14 @@ use super::propagate::{propagate, refuse_own_settings};
 use super::refuse::Refused;
 use super::startup::Started;
 use crate::access::identity::Peer;
-use crate::access::policy::{Action, Circumstances, Denial, Permit, Policy, Question, role};
-use crate::domain::caller::Caller;
+use crate::access::policy::{Action, Circumstances, Denial, Permit, Question, role};
+use crate::domain::caller::{Caller, Principal};
 use crate::domain::name::{DatabaseName, DbUser, NameError};
 use crate::domain::reason::CloseReason;
 use crate::domain::target::Target;
 use crate::error::{ClientFacing, Refusal, SqlState};
 use crate::platform::task::aside;
-use std::sync::Arc;
+use tokio::time::{Instant, timeout_at};
 
 /// How much of an application's name is recorded.
 const RECORDED_CHARACTERS_MAX: usize = 256;
@@ -28,7 +28,11 @@ pub struct Permitted {
     pub seat: Seat,
 }
 
-pub async fn authorize(shared: &Shared, identified: Identified) -> Result<Permitted, Refused> {
+pub async fn authorize(
+    shared: &Shared,
+    identified: Identified,
+    deadline: Instant,
+) -> Result<Permitted, Refused> {
     let Identified {
         mut started,
         caller,
@@ -39,10 +43,11 @@ pub async fn authorize(shared: &Shared, identified: Identified) -> Result<Permit
         Err(refusal) => return Err(turned_away(started, refusal)),
     };
     started.record.asked_with(context(&question));
+    let own_name = own_name(&question.caller);
     if let Err(refusal) = refuse_own_settings(&started.startup, &question.target) {
         return Err(turned_away(started, refusal));
     }
-    let decision = choose(&shared.policy, question).await;
+    let decision = choose(shared, question, deadline).await;
     shared.metrics.decided(decision.is_ok());
     match decision {
         Ok(permit) => {
@@ -69,13 +74,31 @@ pub async fn authorize(shared: &Shared, identified: Identified) -> Result<Permit
             if let Some(because) = denial.because() {
                 started.record.denied_because(because);
             }
-            Err(turned_away(started, denial.refusal()))
+            Err(turned_away(started, with_own_name(denial.refusal(), own_name)))
         }
     }
 }
 
 fn turned_away(started: Started, refusal: Refusal) -> Refused {
     Refused::told(started.client.into_stream(), started.record, refusal)
+}
+
+/// Who proves itself by a password of its own says so with the name that others use for the db user.
+fn own_name(caller: &Caller) -> Option<String> {
+    match &caller.principal {
+        Principal::Password { name } => Some(name.clone()),
+        _ => None,
+    }
+}
+
+fn with_own_name(refusal: Refusal, own_name: Option<String>) -> Refusal {
+    match (&refusal.hint, own_name) {
+        (Some(hint), Some(name)) if hint.starts_with("You may connect as") => {
+            let hint = format!("{hint} Write it behind your own name: user={name}/DB_USER.");
+            refusal.hint(hint)
+        }
+        _ => refusal,
+    }
 }
 
 /// For the record: what policy can judge by, beside who and what.
@@ -89,13 +112,21 @@ fn context(question: &Question) -> serde_json::Value {
     })
 }
 
-/// A set of policies may take a millisecond, which the relays of this thread do not have.
-async fn choose(policy: &Arc<Policy>, question: Question) -> Result<Permit, Denial> {
-    if policy.is_built_in() {
-        return policy.choose(question);
+/// A set of policies may take a millisecond, which the relays of this thread do not have; and a crowd of callers must
+/// not take the processors from them.
+async fn choose(shared: &Shared, question: Question, deadline: Instant) -> Result<Permit, Denial> {
+    if shared.policy.is_built_in() {
+        return shared.policy.choose(question);
     }
-    let policy = policy.clone();
-    let decided = aside(move || policy.choose(question)).await;
+    let turn = timeout_at(deadline, shared.deciding.clone().acquire_owned()).await;
+    let turn = turn.map_err(|_| Denial::Busy)?;
+    let policy = shared.policy.clone();
+    let decided = aside(move || {
+        // Held until the work is done, also when the client has left meanwhile.
+        let _turn = turn;
+        policy.choose(question)
+    })
+    .await;
     decided.unwrap_or_else(|| {
         Err(Denial::Evaluation {
             faults: vec!["the evaluation did not end".to_owned()],

@@ -5,12 +5,12 @@
 
 mod exchange;
 
-use super::Shared;
 use super::callers::Seat;
 use super::refuse::Refused;
 use super::startup::{Started, out_of_patience, shutting_down};
+use super::{Door, Shared};
 use crate::access::identity::{Authenticator, IdentityError, Peer, ProofError};
-use crate::domain::caller::Caller;
+use crate::domain::caller::{Caller, Principal};
 use crate::domain::reason::CloseReason;
 use crate::error::{ClientFacing, Refusal, SqlState};
 use crate::platform::tls::stream::ClientStream;
@@ -52,6 +52,7 @@ pub async fn identify(
     match prove(shared, &mut started, deadline).await {
         Ok(caller) => {
             started.record.identified(&caller);
+            leave_out_the_name(&mut started, &caller);
             match shared.callers.enter(&caller.principal, Instant::now()) {
                 Ok(seat) => Ok(Identified {
                     started,
@@ -79,12 +80,31 @@ pub async fn identify(
     }
 }
 
+/// `jane/app_rw`: the caller `jane`, who wants to be the db user `app_rw`. PostgreSQL's protocol has one field for both.
+fn leave_out_the_name(started: &mut Started, caller: &Caller) {
+    let Principal::Password { name } = &caller.principal else {
+        return;
+    };
+    let sent = started.startup.parameter("user").unwrap_or_default();
+    let sent = String::from_utf8_lossy(sent).into_owned();
+    let Some(wanted) = sent.strip_prefix(name).and_then(|rest| rest.strip_prefix('/')) else {
+        return;
+    };
+    started.startup.set("user", wanted);
+    // libpq names the database like the user when its user names none.
+    if started.startup.parameter("database") == Some(sent.as_bytes()) {
+        started.startup.set("database", wanted);
+    }
+    let database = started.startup.parameter("database").unwrap_or(wanted.as_bytes());
+    started.record.asked_for(wanted.as_bytes(), database);
+}
+
 async fn prove(shared: &Shared, started: &mut Started, deadline: Instant) -> Result<Caller, Failure> {
     let authenticators = started.door.authenticators.clone();
     if let Some(caller) = by_connection(shared, started, &authenticators)? {
         return Ok(caller);
     }
-    let source = address_of(started.peer);
+    let source = address_of(started.peer, &started.door)?;
     let is_locked = || is_locked(shared, source);
     if is_locked() {
         return Err(ProofError::Locked.into());
@@ -141,22 +161,32 @@ fn is_locked(shared: &Shared, source: Option<IpAddr>) -> bool {
 }
 
 fn remember(shared: &Shared, source: Option<IpAddr>, proven: &Result<Caller, Failure>) {
-    let Some(source) = source else {
-        return;
-    };
     if let Err(Failure::Proof(error)) = proven
         && error.is_a_guess()
+    {
+        guessed(shared, source);
+    }
+}
+
+/// Counts a wrong proof.
+pub fn guessed(shared: &Shared, source: Option<IpAddr>) {
+    if let Some(source) = source
         && shared.lockout.failed(source, shared.clock.now())
     {
         tracing::warn!(%source, "too many proofs failed; this address is refused for a minute");
     }
 }
 
-fn address_of(peer: Peer) -> Option<IpAddr> {
+/// Whose failures count together. A balancer's own address stands for everybody behind it: one who guesses would
+/// lock out all, so where it does not name the client nothing is asked.
+pub fn address_of(peer: Peer, door: &Door) -> Result<Option<IpAddr>, ProofError> {
     match peer {
-        Peer::Ip(address) => Some(address),
-        Peer::Proxied { client, balancer } => Some(client.unwrap_or(balancer)),
-        Peer::Unix { .. } => None,
+        Peer::Ip(address) if door.balancers.is_empty() => Ok(Some(address)),
+        Peer::Proxied {
+            client: Some(client), ..
+        } => Ok(Some(client)),
+        Peer::Ip(_) | Peer::Proxied { client: None, .. } => Err(ProofError::NoAddress),
+        Peer::Unix { .. } => Ok(None),
     }
 }
 

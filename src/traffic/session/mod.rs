@@ -42,7 +42,7 @@ use sources::Sources;
 use startup::Opened;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 /// Bounds that hold for every session.
@@ -62,6 +62,8 @@ pub struct Shared {
     pub identity: Identity,
     pub lockout: Lockout,
     pub policy: Arc<Policy>,
+    /// How many decisions of policies run at a time: the relays need processors, too.
+    pub deciding: Arc<Semaphore>,
     pub clock: Clock,
     pub credentials: Credentials,
     pub budgets: LoginBudgets,
@@ -123,7 +125,7 @@ async fn drive(shared: &Shared, accepted: Accepted) -> CloseReason {
     // session consists of for nearly all its life.
     let connected = Box::pin(async {
         let identified = identify::identify(shared, *started, deadline).await?;
-        let permitted = authorize::authorize(shared, identified).await?;
+        let permitted = authorize::authorize(shared, identified, deadline).await?;
         let credentialed = credential::credential(shared, permitted, deadline).await?;
         connect::connect(shared, credentialed, deadline).await
     });

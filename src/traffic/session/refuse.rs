@@ -4,6 +4,7 @@ use crate::access::audit::Record;
 use crate::domain::reason::CloseReason;
 use crate::domain::session_id::SessionId;
 use crate::error::Refusal;
+use crate::platform::tls::server::RefusedCertificate;
 use crate::platform::tls::stream::ClientStream;
 use crate::platform::wire::error::encode_refusal;
 use bytes::BytesMut;
@@ -23,6 +24,8 @@ const LINGER_BYTES: usize = 256 * 1024;
 pub enum Refused {
     /// Nobody to answer, or nobody who would understand: the socket is closed.
     Silently(CloseReason),
+    /// Its certificate was refused; TLS has told it so.
+    InTls(Box<Record>, RefusedCertificate),
     /// The client reads an ErrorResponse.
     Told(Box<Turned>),
 }
@@ -50,6 +53,10 @@ impl Refused {
     pub async fn tell(self, deadline: Instant) -> CloseReason {
         match self {
             Self::Silently(reason) => reason,
+            Self::InTls(record, certificate) => {
+                record.refused_in_tls(certificate).await;
+                CloseReason::ClientTls
+            }
             Self::Told(turned) => {
                 let Turned {
                     stream,

@@ -1,6 +1,6 @@
 //! The live sessions: what they are, and how they are told to end.
 
-use crate::access::policy::{Permit, Policy, Question};
+use crate::access::policy::Permit;
 use crate::domain::reason::CloseReason;
 use crate::domain::session_id::SessionId;
 use crate::traffic::relay::{Control, Wish};
@@ -46,18 +46,11 @@ pub struct Seen {
     pub ending: Option<CloseReason>,
 }
 
-/// Asks once more what a permit was given for.
-pub fn is_still_permitted(policy: &Policy, permit: &Permit, now: SystemTime) -> bool {
-    let mut question = Question::clone(permit.question());
-    question.around.now = now;
-    policy.verdict(&question).is_permit()
-}
-
 /// Keeps a session in the registry for as long as it lives.
 #[derive(Debug)]
 pub struct Listed<'a> {
     registry: &'a Registry,
-    id: SessionId,
+    pub id: SessionId,
     pub control: Arc<Control>,
 }
 
@@ -115,6 +108,14 @@ impl Registry {
                 // It keeps the reason for which it began to end.
                 live.control.wish(Wish::EndNow(CloseReason::Terminated));
             }
+        }
+    }
+
+    /// The session goes on with another permit, whose time may be another.
+    pub fn renew(&self, id: SessionId, permit: Permit) {
+        if let Some(live) = self.lock().sessions.get_mut(&id) {
+            let facts = Facts::clone(&live.facts);
+            live.facts = Arc::new(Facts { permit, ..facts });
         }
     }
 

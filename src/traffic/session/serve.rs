@@ -3,10 +3,10 @@
 use super::Shared;
 use super::connect::{Connected, StartedRest};
 use super::refuse::{Refused, say_and_close};
-use super::registry::{Facts, Listed, is_still_permitted};
+use super::registry::{Facts, Listed};
 use super::startup::shutting_down;
 use crate::access::audit::sink::SinkError;
-use crate::access::audit::{Legs, Volume};
+use crate::access::audit::{Legs, Record, Volume};
 use crate::access::policy::Permit;
 use crate::domain::cancel_key::CancelKey;
 use crate::domain::reason::CloseReason;
@@ -79,23 +79,17 @@ pub async fn serve(shared: &Shared, connected: Box<Connected>) -> CloseReason {
         backend_pid: pid,
         began: shared.clock.now(),
     });
-    Box::pin(ask_again(shared, &listed, &permit)).await;
-    if let Some(refusal) = ended_before_it_began(&listed) {
+    record.legs(Legs {
+        client: client.tls_version(),
+        server: version_name(server.get_ref().1),
+    });
+    let begun = Box::pin(begin(shared, &listed, &permit, &mut record, (pid, began))).await;
+    if let Err(refusal) = begun {
         drop(listed);
         Box::pin(say_goodbye(server, true)).await;
         return Box::pin(Refused::told(client, record, refusal).tell(Instant::now())).await;
     }
     let _open = shared.metrics.session_open();
-    record.legs(Legs {
-        client: client.tls_version(),
-        server: version_name(server.get_ref().1),
-    });
-    let opened = Box::pin(record.connected(pid, began.elapsed())).await;
-    if let Err(error) = opened {
-        Box::pin(say_goodbye(server, true)).await;
-        let refused = Refused::told(client, record, audit_unavailable(&error));
-        return Box::pin(refused.tell(Instant::now())).await;
-    }
     let leftovers = Leftovers {
         from_client,
         from_server,
@@ -127,15 +121,31 @@ fn relayed(shared: &Shared, ending: &Ending, greeting_bytes: u64) -> Volume {
     volume
 }
 
+/// The session is still permitted, and its line is written.
+async fn begin(
+    shared: &Shared,
+    listed: &Listed<'_>,
+    permit: &Permit,
+    record: &mut Record,
+    (backend_pid, began): (Option<i32>, Instant),
+) -> Result<(), Refusal> {
+    ask_again(shared, listed, permit).await;
+    if let Some(refusal) = ended_before_it_began(listed) {
+        return Err(refusal);
+    }
+    let written = record.connected(backend_pid, began.elapsed()).await;
+    written.map_err(|error| audit_unavailable(&error))
+}
+
 /// Policies that were reloaded while the session came about have not asked about it, because it was not listed yet.
 async fn ask_again(shared: &Shared, listed: &Listed<'_>, permit: &Permit) {
     if shared.policy.is_current(permit) {
         return;
     }
     let (policy, asked, now) = (shared.policy.clone(), permit.clone(), shared.clock.now());
-    let permitted = aside(move || is_still_permitted(&policy, &asked, now)).await;
-    if permitted != Some(true) {
-        listed.control.wish(Wish::EndNow(CloseReason::PolicyChanged));
+    match aside(move || policy.renew(&asked, now)).await.flatten() {
+        Some(permit) => shared.registry.renew(listed.id, permit),
+        None => listed.control.wish(Wish::EndNow(CloseReason::PolicyChanged)),
     }
 }
 

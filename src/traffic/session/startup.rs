@@ -93,7 +93,7 @@ pub async fn open(shared: &Shared, accepted: Accepted, deadline: Instant) -> Res
     };
     let (stream, opening) = in_time(shutdown, deadline, opener.negotiate())
         .await
-        .map_err(|fault| fault.refused(&origin))?;
+        .map_err(|fault| fault.judged(shared, arrival.peer, &door, &origin))?;
     match opening {
         Opening::Startup(startup) => {
             let mut record = Record::open(shared.audit.clone(), &origin, stream.is_tls());

@@ -161,7 +161,10 @@ fn a_permit_for_one_target_is_none_for_another() {
         ),
         (
             "orders/app_ro",
-            "db user \"orders/app_ro\" is not one of target \"payroll\"".to_owned(),
+            format!(
+                "oidc:{}#jane may not connect as db user \"orders/app_ro\" on target \"payroll\", database \"app\"",
+                attacked.issuer.url
+            ),
         ),
     ] {
         let parameters = [("user", user.as_bytes()), ("database", &b"app"[..])];

@@ -238,6 +238,21 @@ fn roles_have_the_name_that_iam_knows_whatever_their_session() {
     );
 }
 
+/// Anybody has an AWS account; policy is not asked about those of others.
+#[test]
+fn callers_of_accounts_that_are_not_listed_are_not_proven() {
+    let (sandbox, _turn) = Sandbox::shared();
+    let arn = sandbox.text("/aws/dbproxy/arn");
+    let cedar = permit(&format!("== IamUser::\"{arn}\""), "app_ro");
+    let account = sandbox.text("/aws/accounts/a");
+    let keys = keys(sandbox, "dbproxy");
+    let other = proxy(sandbox, &cedar, "accounts = [\"999999999999\"]");
+    let because = format!("callers of the AWS account {account} are not accepted");
+    assert_not_proven(&other, &log_in(&other, &proof(&keys)), &because);
+    let lines = format!("accounts = [\"999999999999\", \"{account}\"]");
+    assert_in(&log_in(&proxy(sandbox, &cedar, &lines), &proof(&keys)));
+}
+
 /// What STS cannot say, the configuration does: who belongs together.
 #[test]
 fn principals_have_groups_of_the_configuration() {

@@ -2,7 +2,7 @@
 
 use super::client::{by_scram, challenged, connect_from, knock, outcome};
 use super::{assert_not_proven, configuration, permit, scram};
-use crate::balancer::header_for;
+use crate::balancer::{header, header_for};
 use crate::support::raw::{Message, SSL_REQUEST, startup};
 use crate::support::tls::{client_tls, start};
 use crate::support::{Proxy, Raw, Sandbox};
@@ -98,6 +98,30 @@ fn behind_a_balancer_the_clients_own_address_counts() {
     let (outcome, _) = challenged(from("10.1.2.4:1"), "dashboard", scram::SECRET).finish();
     assert_eq!(outcome.last().unwrap().tag, b'Z');
     proxy.wait_until_logged("10.1.2.4:1 via 127.0.0.1");
+}
+
+/// One who guesses behind a balancer that does not name clients would lock out everybody behind it.
+#[test]
+fn behind_a_balancer_that_names_nobody_nothing_is_asked() {
+    let (sandbox, _turn) = Sandbox::shared();
+    let proxy = proxy(sandbox, 1, "proxy_protocol_from = [\"127.0.0.1\"]");
+    let tls_after = |header: &[u8]| {
+        let mut raw = Raw::connect(proxy.port());
+        raw.send(&[header, &SSL_REQUEST].concat());
+        assert_eq!(raw.byte(), b'S');
+        start(sandbox, raw, None).unwrap()
+    };
+    let (unknown, of_its_own) = (header(1, 0, &[]), header(0, 0, &[]));
+    for header in [&unknown, &of_its_own] {
+        assert_not_proven(
+            &proxy,
+            &turned_away(tls_after(header)),
+            "the load balancer does not say where the client is",
+        );
+    }
+    let named = tls_after(&header_for("10.1.2.4:1"));
+    let (outcome, _) = challenged(named, "dashboard", scram::SECRET).finish();
+    assert_eq!(outcome.last().unwrap().tag, b'Z');
 }
 
 #[test]

@@ -342,7 +342,7 @@ fn a_session_outlives_its_token_where_the_issuers_settings_say_so() {
     let tables = format!("{tables}[audit]\nfile = \"{}\"\n", audit.display());
     let mut proxy = Proxy::start(sandbox, &configuration(sandbox, &["oidc"], &cedar, ("", &tables)));
     let mut claims = issuer.claims("jane", &["readers"]);
-    claims["exp"] = json!(seconds() + 4);
+    claims["exp"] = json!(seconds() + 8);
     let log_in = |claims: &Value| {
         let mut raw = Raw::connect(proxy.port());
         let outcome = with_password(&mut raw, "jane", key.sign(claims).as_bytes());
@@ -372,6 +372,7 @@ fn a_session_outlives_its_token_where_the_issuers_settings_say_so() {
     long.query("select 1");
     long.read_until(b'Z');
     drop(long);
+    proxy.wait_for_metric("dbproxy_connections_open", 0.0);
     proxy.signal("TERM");
     proxy.wait_for_exit();
     let lines = std::fs::read_to_string(&audit).unwrap();

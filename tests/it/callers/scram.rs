@@ -10,6 +10,9 @@ use crate::support::raw::{Message, SSL_REQUEST};
 use crate::support::tls::{client_tls, start};
 use crate::support::{Proxy, Raw, Sandbox, psql};
 use dbproxy::platform::wire::scram::Verifier;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 /// With what SASLprep and the exchange's own syntax could stumble over.
 pub const SECRET: &str = "pä ss,w=rd";
@@ -20,6 +23,11 @@ pub fn line(user: &str, password: &str) -> String {
     format!("\"{user}\" \"{}\"\n", &*verifier.to_text())
 }
 
+/// Others may not write it, whatever the umask.
+fn private(file: &Path) {
+    std::fs::set_permissions(file, Permissions::from_mode(0o600)).unwrap();
+}
+
 /// `[scram]` with a file that knows these.
 pub fn table(sandbox: &Sandbox, users: &[(&str, &str)]) -> String {
     let file = directory(sandbox).join("verifiers");
@@ -28,6 +36,7 @@ pub fn table(sandbox: &Sandbox, users: &[(&str, &str)]) -> String {
         .map(|(user, password)| line(user, password))
         .collect();
     std::fs::write(&file, lines).unwrap();
+    private(&file);
     format!("[scram]\nfile = \"{}\"\n", file.display())
 }
 
@@ -97,6 +106,51 @@ fn shape(messages: &[Message]) -> Vec<(u8, usize, String)> {
     shape
         .map(|message| (message.tag, message.body.len(), words(message)))
         .collect()
+}
+
+/// The protocol has one field for who one is and whom one wants to be.
+#[test]
+fn a_caller_names_the_db_user_behind_its_own_name() {
+    let (sandbox, _turn) = Sandbox::shared();
+    let tables = table(sandbox, &[("dashboard", SECRET), ("team/jane", SECRET)]);
+    let cedar = permit("is PasswordUser", "app_ro") + &permit("is PasswordUser", "app_rw");
+    let users = &["scram"];
+    let proxy = Proxy::start(sandbox, &configuration(sandbox, users, &cedar, ("", &tables)));
+    let [state, message, hint] = refusal(&by_scram(proxy.port(), "dashboard", SECRET));
+    assert_eq!(state, "42501", "{message}");
+    assert!(
+        hint.ends_with("Write it behind your own name: user=dashboard/DB_USER."),
+        "{hint}"
+    );
+    let who = "select current_user || ' in ' || current_database()";
+    for (user, db_user) in [
+        ("dashboard/app_rw", "app_rw"),
+        ("dashboard/app_ro", "app_ro"),
+        ("team/jane/app_rw", "app_rw"),
+    ] {
+        assert_is(
+            &proxy,
+            &psql_as(&proxy, user, SECRET, who),
+            &format!("{db_user} in app"),
+        );
+    }
+    // Without a name behind the slash it is nobody's.
+    for (user, password) in [
+        ("dashboard/", SECRET),
+        ("dashboard/app_rw", "a guess"),
+        ("jane/app_rw", SECRET),
+    ] {
+        let answer = refusal(&by_scram(proxy.port(), user, password));
+        assert_ne!(answer[0], "00000", "{user}: {answer:?}");
+    }
+    let salt = |user: &str| {
+        let challenge = challenged(Raw::connect(proxy.port()), user, "a guess").seen[1].clone();
+        let text = String::from_utf8_lossy(&challenge.body[4..]).into_owned();
+        text.split(',').nth(1).unwrap().to_owned()
+    };
+    // Known and unknown names behave alike: what stands behind the slash does not change the salt.
+    assert_eq!(salt("dashboard"), salt("dashboard/app_rw"));
+    assert_eq!(salt("nobody"), salt("nobody/app_rw"));
 }
 
 #[test]
@@ -200,6 +254,7 @@ fn the_file_is_read_again_on_sighup_and_a_broken_one_is_not_taken() {
     let (sandbox, _turn) = Sandbox::shared();
     let file = directory(sandbox).join("verifiers");
     std::fs::write(&file, line("dashboard", SECRET)).unwrap();
+    private(&file);
     let tables = format!("[scram]\nfile = \"{}\"\n", file.display());
     let cedar = permit("is PasswordUser", "app_ro");
     let head = "login_failures_per_minute = 0";

@@ -15,8 +15,8 @@ pub(super) struct Facts<'a> {
     pub source: &'a str,
     pub listener: &'a str,
     pub target: &'a str,
-    pub database: &'a str,
-    pub db_user: &'a str,
+    pub database: Option<&'a str>,
+    pub db_user: Option<&'a str>,
     pub asked_user: Option<&'a str>,
     pub role: Option<&'a str>,
     pub server_name: Option<&'a str>,
@@ -48,6 +48,16 @@ pub(super) struct Refused<'a> {
     pub reason: &'static str,
     pub sqlstate: &'a str,
     pub error: &'a str,
+}
+
+/// Nobody reads an error there.
+#[derive(Serialize)]
+pub(super) struct RefusedInTls<'a> {
+    #[serde(flatten)]
+    pub facts: Facts<'a>,
+    pub reason: &'static str,
+    pub certificate_subject: Option<&'a str>,
+    pub certificate_serial: Option<&'a str>,
 }
 
 #[derive(Serialize)]

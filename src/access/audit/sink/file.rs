@@ -9,10 +9,6 @@ use std::fs::{self, Metadata, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
-
-/// How often it is looked whether the file is still in its place.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// A path, and the file that was found there.
 #[derive(Debug)]
@@ -22,8 +18,6 @@ pub(super) struct File {
     rotate_bytes: u64,
     keep: usize,
     open: Opened,
-    /// `None`: look before the next line.
-    looked: Option<Instant>,
     complaint: Seldom,
 }
 
@@ -53,12 +47,12 @@ impl File {
             rotate_bytes,
             keep,
             open,
-            looked: Some(Instant::now()),
             complaint: Seldom::new(),
         })
     }
 
-    /// Opens the path again if another file is there, or none.
+    /// Opens the path again if another file is there, or none. Looked at before every line: what goes to a file
+    /// that was removed is gone, although the kernel takes it.
     fn follow(&mut self) -> io::Result<()> {
         match fs::metadata(&self.path) {
             Ok(found) if id(&found) == self.open.id => self.open.bytes = found.len(),
@@ -68,13 +62,9 @@ impl File {
                 Err(error) if self.open.is_somewhere() => {
                     self.complain(&error, "audit file not opened again");
                 }
-                Err(error) => {
-                    self.looked = None;
-                    return Err(error);
-                }
+                Err(error) => return Err(error),
             },
         }
-        self.looked = Some(Instant::now());
         Ok(())
     }
 
@@ -111,9 +101,7 @@ impl File {
     }
 
     fn put(&mut self, line: &str) -> io::Result<()> {
-        if self.looked.is_none_or(|looked| looked.elapsed() >= LOOK_EVERY) {
-            self.follow()?;
-        }
+        self.follow()?;
         let more = line.len().saturating_add(1);
         if self.is_due(more) {
             self.rotate(more)?;

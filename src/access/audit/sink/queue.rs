@@ -1,7 +1,7 @@
 //! The bounded queue to the thread that writes: its callers' end.
 
 use super::line::one_line;
-use super::writer::{Answer, Job, Sink, State, run};
+use super::writer::{Answer, Job, Sink, State, Work, run};
 use super::{FLUSH_TIMEOUT, SinkError};
 use std::fmt;
 use std::io;
@@ -31,6 +31,7 @@ impl Queue {
         let (alive, ended) = sync_channel(1);
         let state = Arc::new(State {
             healthy: AtomicBool::new(true),
+            retrying: AtomicBool::new(false),
             dropped: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             queued_bytes: AtomicUsize::new(0),
@@ -58,7 +59,7 @@ impl Queue {
         let bytes = line.len();
         let queued = self.state.queued_bytes.fetch_add(bytes, Ordering::Relaxed);
         let job = Job {
-            line: Some(line),
+            work: Work::Line(line),
             answer,
         };
         let sent = match queued.saturating_add(bytes) > QUEUE_BYTES_MAX {
@@ -71,6 +72,20 @@ impl Queue {
             self.state.healthy.store(false, Ordering::Relaxed);
         }
         sent
+    }
+
+    /// Never waits; a second one waits for the first. Whether it was written shows in [`Queue::healthy`].
+    pub(super) fn retry(&self, line: String) {
+        if self.healthy() || self.state.retrying.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let job = Job {
+            work: Work::Retry(line),
+            answer: Answer::Nobody,
+        };
+        if self.send(job).is_err() {
+            self.state.retrying.store(false, Ordering::Relaxed);
+        }
     }
 
     fn send(&self, job: Job) -> Result<(), (SinkError, Option<Job>)> {
@@ -108,7 +123,7 @@ impl Queue {
         let began = Instant::now();
         let (answer, answered) = sync_channel(1);
         let mut job = Job {
-            line: None,
+            work: Work::Flush,
             answer: Answer::Thread(answer),
         };
         loop {

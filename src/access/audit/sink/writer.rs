@@ -33,9 +33,15 @@ impl Answer {
     }
 }
 
+pub(super) enum Work {
+    Line(String),
+    /// For sinks that did not take the last line, and no others.
+    Retry(String),
+    Flush,
+}
+
 pub(super) struct Job {
-    /// `None`: flush.
-    pub(super) line: Option<String>,
+    pub(super) work: Work,
     pub(super) answer: Answer,
 }
 
@@ -43,14 +49,17 @@ pub(super) struct Job {
 #[derive(Debug)]
 pub(super) struct State {
     pub(super) healthy: AtomicBool,
+    /// A retry is queued: one is enough.
+    pub(super) retrying: AtomicBool,
     pub(super) dropped: AtomicU64,
     pub(super) failed: AtomicU64,
     pub(super) queued_bytes: AtomicUsize,
 }
 
-/// A sink, and when its failure was last logged.
+/// A sink, whether it took the last line, and when its failure was last logged.
 struct Outlet {
     sink: Box<dyn Sink>,
+    failed: bool,
     complaint: Seldom,
 }
 
@@ -58,6 +67,7 @@ impl Outlet {
     fn new(sink: Box<dyn Sink>) -> Self {
         Self {
             sink,
+            failed: false,
             complaint: Seldom::new(),
         }
     }
@@ -67,16 +77,25 @@ impl Outlet {
 pub(super) fn run(sinks: Vec<Box<dyn Sink>>, jobs: &Receiver<Job>, state: &State) {
     let mut outlets: Vec<_> = sinks.into_iter().map(Outlet::new).collect();
     for job in jobs {
-        let Some(line) = job.line else {
-            outlets.iter_mut().for_each(|outlet| outlet.sink.flush());
-            job.answer.give(Ok(()));
-            continue;
+        let result = match job.work {
+            Work::Flush => {
+                outlets.iter_mut().for_each(|outlet| outlet.sink.flush());
+                job.answer.give(Ok(()));
+                continue;
+            }
+            Work::Retry(line) => {
+                state.retrying.store(false, Ordering::Relaxed);
+                write_to(outlets.iter_mut().filter(|outlet| outlet.failed), &line)
+            }
+            Work::Line(line) => {
+                state.queued_bytes.fetch_sub(line.len(), Ordering::Relaxed);
+                let result = write_to(outlets.iter_mut(), &line);
+                if result.is_err() {
+                    state.failed.fetch_add(1, Ordering::Relaxed);
+                }
+                result
+            }
         };
-        state.queued_bytes.fetch_sub(line.len(), Ordering::Relaxed);
-        let result = write_to_all(&mut outlets, &line);
-        if result.is_err() {
-            state.failed.fetch_add(1, Ordering::Relaxed);
-        }
         state.healthy.store(result.is_ok(), Ordering::Relaxed);
         job.answer.give(result);
     }
@@ -84,10 +103,12 @@ pub(super) fn run(sinks: Vec<Box<dyn Sink>>, jobs: &Receiver<Job>, state: &State
 }
 
 /// One that fails keeps the line from no other; the first failure is the answer.
-fn write_to_all(outlets: &mut [Outlet], line: &str) -> Result<(), SinkError> {
+fn write_to<'a>(outlets: impl Iterator<Item = &'a mut Outlet>, line: &str) -> Result<(), SinkError> {
     let mut result = Ok(());
     for outlet in outlets {
-        if let Err(error) = outlet.sink.write(line) {
+        let written = outlet.sink.write(line);
+        outlet.failed = written.is_err();
+        if let Err(error) = written {
             if outlet.complaint.is_due() {
                 tracing::error!(error = %Chain(&error), "audit line not written");
             }

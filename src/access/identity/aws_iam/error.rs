@@ -54,6 +54,8 @@ pub enum AwsIamError {
     Malformed(#[source] ProofError),
     #[error("proofs of this AWS region are not accepted")]
     Region,
+    #[error("callers of the AWS account {0} are not accepted (`accounts` of `[aws_iam]`)")]
+    Account(String),
     #[error("the proof of an AWS identity is too old")]
     Expired,
     #[error("the proof of an AWS identity is dated in the future; a clock is wrong")]

@@ -2,6 +2,7 @@
 
 use super::answer::CallerIdentity;
 use super::error::AwsIamError;
+use super::settings::is_account;
 use crate::domain::caller::{SSO_HASH, SSO_PREFIX};
 
 const ARN_BYTES_MAX: usize = 2_048;
@@ -35,7 +36,7 @@ pub enum PrincipalKind {
 /// Reads the answer; `partition` is that of the STS that was asked.
 pub(super) fn principal(identity: &CallerIdentity, partition: &str) -> Result<Proof, AwsIamError> {
     let account = identity.account.as_str();
-    if account.len() != 12 || !account.bytes().all(|b| b.is_ascii_digit()) {
+    if !is_account(account) {
         return Err(AwsIamError::Unexpected("the account"));
     }
     if identity.arn.len() > ARN_BYTES_MAX {

@@ -1,3 +1,4 @@
+use super::settings::is_stand_in;
 use super::*;
 use crate::platform::aws::proof::tests as made;
 use std::io::{Read, Write};
@@ -79,6 +80,7 @@ impl Sts {
 fn settings() -> Settings {
     Settings {
         audience: AUDIENCE.to_owned(),
+        accounts: Vec::new(),
         regions: Vec::new(),
         endpoint: None,
         max_age: AGE,
@@ -239,6 +241,28 @@ async fn only_a_good_answer_counts_and_others_use_nothing_up() {
     verifier.verify(&proof).await.unwrap();
 }
 
+/// Anybody has, or can open, an AWS account.
+#[tokio::test]
+async fn callers_of_other_accounts_are_not_proven() {
+    let sts = Sts::start();
+    let of = |accounts: &[&str]| {
+        let accounts: Vec<_> = accounts.iter().map(|account| (*account).to_owned()).collect();
+        sts.verifier(|settings| settings.accounts = accounts).0
+    };
+    let error = of(&["210987654321", "000000000000"])
+        .verify(&proof())
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(&error, AwsIamError::Account(account) if account == "123456789012"),
+        "{error}"
+    );
+    assert!(error.to_string().contains("123456789012 are not accepted"));
+    for accounts in [&["210987654321", "123456789012"][..], &[]] {
+        of(accounts).verify(&proof()).await.unwrap();
+    }
+}
+
 /// Test stand-ins speak XML whatever they are asked for.
 #[tokio::test]
 async fn a_stand_in_may_answer_in_xml() {
@@ -294,6 +318,19 @@ async fn settings_are_checked() {
         refused(|s| s.regions.push("moon".to_owned())),
         SettingsError::Region("moon".to_owned())
     );
+    for account in [
+        "",
+        "12345678901",
+        "1234567890123",
+        "12345678901x",
+        " 23456789012",
+        "١23456789012",
+    ] {
+        let mut settings = settings();
+        settings.accounts = vec!["123456789012".to_owned(), account.to_owned()];
+        let error = build(settings, Clock::system()).unwrap_err();
+        assert_eq!(error, SettingsError::Account(account.to_owned()));
+    }
     for endpoint in [
         "https://127.0.0.1:1",
         "http://10.0.0.1:1",

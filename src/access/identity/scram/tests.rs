@@ -3,6 +3,8 @@
 use super::*;
 use proptest::prelude::*;
 use std::error::Error;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 
 const VERIFIER: &str = "SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$\
 WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=:wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=";
@@ -101,7 +103,22 @@ fn files_are_read_up_to_their_limit_and_errors_show_nothing_of_them() {
     std::fs::create_dir_all(&dir).unwrap();
     let path = dir.join("users.txt");
     std::fs::write(&path, format!("\"jane\" \"{VERIFIER}\"\n")).unwrap();
-    assert_eq!(Verifiers::load(&path).unwrap().len(), 1);
+    let may = |mode| std::fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+    // Whoever may write it could add a user.
+    for mode in [0o620, 0o602, 0o666] {
+        may(mode);
+        let error = Verifiers::load(&path).unwrap_err();
+        assert!(error.to_string().contains("chmod go-w"), "{mode:o}: {error}");
+    }
+    for (mode, is_exposed) in [(0o644, true), (0o640, false), (0o600, false)] {
+        may(mode);
+        let verifiers = Verifiers::load(&path).unwrap();
+        assert_eq!(
+            (verifiers.len(), verifiers.is_exposed()),
+            (1, is_exposed),
+            "{mode:o}"
+        );
+    }
     std::fs::write(&path, "\n\"hunter1\" \"hunter2\"\n").unwrap();
     let error = Verifiers::load(&path).unwrap_err();
     let shown = format!("{error} {error:?} {:?}", error.source().map(ToString::to_string));

@@ -66,6 +66,7 @@ fn without_a_set_local_operators_may_and_nobody_else() {
         Operation::View(&orders),
         Operation::Terminate(&orders),
         Operation::Reload,
+        Operation::Shutdown,
     ] {
         assert_eq!(ask(&policy, operation), Ok(vec![BUILT_IN.into()]));
         let principal = Principal::Password { name: "jane".into() };
@@ -84,6 +85,10 @@ fn a_set_permits_what_it_says_and_the_denial_names_what_is_missing() {
     let (orders, secret) = (target("orders"), target("secret"));
     assert_eq!(ask(&policy, Operation::View(&orders)), Ok(vec!["watch".into()]));
     assert_eq!(ask(&policy, Operation::Reload), Ok(vec!["mend".into()]));
+    assert_eq!(
+        ask(&policy, Operation::Shutdown).unwrap_err(),
+        "local may not do Action::\"shutdown\" on Broker::\"dbproxy\": no policy permits it"
+    );
     assert_eq!(
         ask(&policy, Operation::Terminate(&orders)).unwrap_err(),
         "local may not do Action::\"terminate\" on Cluster::\"orders\": no policy permits it"

@@ -1,11 +1,13 @@
 //! One policy with its scope, so that only those that can matter are evaluated.
 
-use super::super::entities::Parties;
+use super::super::entities::{Parties, parse_principal};
 use super::super::problem::Problem;
 use crate::domain::caller::role_as_callers_have_it;
+use crate::domain::written::is_near;
 use cedar_policy::{
     ActionConstraint, Effect, EntityTypeName, EntityUid, Policy, PrincipalConstraint, ResourceConstraint,
 };
+use serde_json::Value;
 use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,6 +18,19 @@ const SESSION_SECONDS_MAX: u64 = 10 * 365 * 24 * 3_600;
 
 /// What is done to db users; the other actions are those of operators.
 const CLIENTS_ACTIONS: [&str; 2] = ["connect", "replicate"];
+
+/// Kinds of callers.
+const PRINCIPALS: [&str; 6] = [
+    "IamRole",
+    "IamUser",
+    "OidcUser",
+    "Certificate",
+    "PasswordUser",
+    "LocalUser",
+];
+
+/// What may stand before a policy; a word that nobody reads would be a limit that does not hold.
+const ANNOTATIONS: [&str; 3] = ["id", "description", "max_session"];
 
 /// A policy of the set.
 #[derive(Debug, Clone)]
@@ -76,7 +91,7 @@ impl Rule {
                 return Err(Problem::error(file, what).into());
             }
         };
-        if let Some(problem) = role_of_nobody(policy, &id, file) {
+        if let Some(problem) = unknown_annotation(policy, &id, file).or_else(|| nobody(policy, &id, file)) {
             return Err(problem.into());
         }
         Ok(Self {
@@ -126,22 +141,91 @@ impl Rule {
         self.policy.entity_literals().into_iter().collect()
     }
 
-    /// A permit for everybody, or for everything, without a condition. Operators are permitted by target at
+    /// A permit for everybody, for everybody of a kind, or for everything. Operators are permitted by target at
     /// most, and mostly for all: only that everybody is one of them is odd.
     pub fn too_broad(&self) -> Option<Problem> {
-        if !self.is_permit() || self.has_condition() {
+        if !self.is_permit() {
             return None;
         }
-        let everybody = self.principal == Scope::Any;
-        let every_user = self.lets(&CLIENTS_ACTIONS) && self.resource.is_all_of("DbUser");
-        let what = match (everybody, every_user) {
-            (true, true) => "everybody, and every db user",
-            (true, false) => "everybody",
-            (false, true) => "every db user of every target",
-            (false, false) => return None,
+        let connects = self.lets(&CLIENTS_ACTIONS);
+        let who = self.crowd(connects);
+        let unconditional = !self.has_condition();
+        let every_user = unconditional && connects && self.resource.is_all_of("DbUser");
+        let what = match (who, every_user) {
+            (Some(who), true) => format!("{who}, and every db user"),
+            (Some(who), false) => who.to_owned(),
+            (None, true) => "every db user of every target".to_owned(),
+            (None, false) => return None,
         };
-        let what = format!("policy `{}` permits {what}, without a condition", self.id);
-        Some(Problem::warning(&self.file, what))
+        let but = match unconditional {
+            true => "without a condition",
+            false => "and no condition asks who that is",
+        };
+        let problem = Problem::warning(&self.file, format!("policy `{}` permits {what}, {but}", self.id));
+        Some(match who {
+            Some(_) => problem.help(
+                "say who: `principal in Group::\"…\"`, `principal == …`, or a condition such as `principal.account == …`",
+            ),
+            None => problem,
+        })
+    }
+
+    /// Whom the policy is about if neither head nor conditions choose among them. Whoever is local is on this
+    /// machine, which is a choice.
+    fn crowd(&self, connects: bool) -> Option<&'static str> {
+        let who = match &self.principal {
+            Scope::Any => "everybody",
+            Scope::Is(kind) if connects => match kind.to_string().as_str() {
+                "IamRole" => {
+                    "every IAM role, of whatever AWS account unless `accounts` of `[aws_iam]` says whose"
+                }
+                "IamUser" => {
+                    "every IAM user, of whatever AWS account unless `accounts` of `[aws_iam]` says whose"
+                }
+                "OidcUser" => "everybody whom an issuer knows",
+                "Certificate" => "everybody who has a certificate of the clients' authorities",
+                "PasswordUser" => "everybody who has a password here",
+                _ => return None,
+            },
+            _ => return None,
+        };
+        (!self.asks_who()).then_some(who)
+    }
+
+    /// Whether a condition looks at the principal, and at more than its kind.
+    fn asks_who(&self) -> bool {
+        let json = self.policy.to_json().unwrap_or_default();
+        let mut left: Vec<&Value> = json.get("conditions").into_iter().collect();
+        while let Some(value) = left.pop() {
+            match value {
+                Value::Object(fields) => {
+                    if fields.get("Var").and_then(Value::as_str) == Some("principal") {
+                        return true;
+                    }
+                    left.extend(
+                        fields
+                            .iter()
+                            .filter(|(key, value)| !is_of_a_kind(key, value))
+                            .map(|(_, value)| value),
+                    );
+                }
+                Value::Array(items) => left.extend(items),
+                _ => {}
+            }
+        }
+        false
+    }
+
+    /// A limit on what has no length.
+    pub fn idle_limit(&self) -> Option<Problem> {
+        let idle = self.max_session.is_some() && !self.lets(&CLIENTS_ACTIONS);
+        idle.then(|| {
+            let what = format!(
+                "policy `{}` permits nothing that lasts: its `@max_session` limits nothing",
+                self.id
+            );
+            Problem::warning(&self.file, what)
+        })
     }
 
     /// Whether the head leaves room for one of these actions.
@@ -158,25 +242,52 @@ impl Rule {
         let conditions = json
             .get("conditions")
             .and_then(|conditions| conditions.as_array());
-        let is_idle = |condition: &serde_json::Value| {
+        let is_idle = |condition: &Value| {
             let always = condition.get("kind").is_some_and(|kind| kind == "when");
             let value = condition.get("body").and_then(|body| body.get("Value"));
-            value.and_then(serde_json::Value::as_bool) == Some(always)
+            value.and_then(Value::as_bool) == Some(always)
         };
         conditions.is_some_and(|conditions| !conditions.iter().all(is_idle))
     }
 }
 
-/// A role by a name that no caller ever has: a `forbid` that names it would forbid nothing.
-fn role_of_nobody(policy: &Policy, id: &str, file: &Path) -> Option<Problem> {
-    let named = policy.entity_literals().into_iter();
-    let mut roles = named.filter(|uid| uid.type_name().to_string() == "IamRole");
-    roles.find_map(|uid| {
-        let own = role_as_callers_have_it(uid.id().as_ref())?;
-        let what = format!(
-            "policy `{id}` names {uid}, which no caller can be: a role has no path here, and no hash"
-        );
-        Some(Problem::error(file, what).help(format!("write IamRole::\"{own}\"")))
+/// `principal is IamRole`, which chooses nobody of them; `is LocalUser` does.
+fn is_of_a_kind(operator: &str, operands: &Value) -> bool {
+    let kind = operands.get("entity_type").and_then(Value::as_str);
+    operator == "is" && operands.get("in").is_none() && kind != Some("LocalUser")
+}
+
+fn unknown_annotation(policy: &Policy, id: &str, file: &Path) -> Option<Problem> {
+    let mut names = policy.annotations().map(|(name, _)| name);
+    let unknown = names.find(|name| !ANNOTATIONS.contains(name))?;
+    let problem = Problem::error(file, format!("policy `{id}`: unknown annotation `@{unknown}`"));
+    let near = ANNOTATIONS.into_iter().find(|known| is_near(known, unknown));
+    Some(problem.help(match near {
+        Some(near) => format!("did you mean `@{near}`?"),
+        None => format!("known: @{}", ANNOTATIONS.join(", @")),
+    }))
+}
+
+/// A principal that no caller can be: a `forbid` that names it would forbid nothing. A permit permits nothing, which
+/// is worth a warning; but a role is often written with its path or hash, and has another name here.
+fn nobody(policy: &Policy, id: &str, file: &Path) -> Option<Problem> {
+    let forbids = policy.effect() == Effect::Forbid;
+    policy.entity_literals().into_iter().find_map(|uid| {
+        let (kind, name) = (uid.type_name().to_string(), uid.id().as_ref() as &str);
+        let own = role_as_callers_have_it(name).filter(|_| kind == "IamRole");
+        if let Some(own) = own {
+            let what = format!(
+                "policy `{id}` names {uid}, which no caller can be: a role has no path here, and no hash"
+            );
+            return Some(Problem::error(file, what).help(format!("write IamRole::\"{own}\"")));
+        }
+        // A quote in it is an issuer's affair.
+        let judged = forbids && PRINCIPALS.contains(&kind.as_str()) && !name.contains(['"', '\\']);
+        let fault = parse_principal(&format!("{kind}::\"{name}\""))
+            .err()
+            .filter(|_| judged)?;
+        let what = format!("policy `{id}` names {uid}, which no caller can be, and forbids nobody anything");
+        Some(Problem::error(file, what).help(fault))
     })
 }
 

@@ -6,6 +6,7 @@ use crate::domain::endpoint::{EndpointName, Region, RootsKind};
 use crate::domain::name::{DatabaseName, DbRole, DbUser, TargetName};
 use crate::domain::reason::CloseReason;
 use crate::domain::target::{CredentialKind, HostPort, Target, TrustRoots, Users};
+use crate::error::ClientFacing as _;
 use std::time::{Duration, SystemTime};
 
 fn file(text: &str) -> PolicyFile {
@@ -110,7 +111,7 @@ fn a_role_of_the_database_is_what_policies_speak_of() {
     let Err(Denial::NotPermitted(denied)) = policy.decide(question(jane(), "app_rw")) else {
         panic!("app_rw is no reader")
     };
-    assert_eq!(denied.permitted, [DbUser::new("app_ro").unwrap()]);
+    assert_eq!(denied.instead.permitted, [DbUser::new("app_ro").unwrap()]);
     assert!(denied.forbidden_by.is_empty());
 }
 
@@ -152,7 +153,7 @@ fn a_client_that_names_no_db_user_gets_the_one_it_may_be() {
     assert_eq!(all.choose(asked).unwrap().db_user().as_str(), "app_rw");
     let stranger = Caller::local(None);
     let denied = one.choose(question(stranger, "jane"));
-    assert!(matches!(denied, Err(Denial::UserNotListed { permitted, .. }) if permitted.is_empty()));
+    assert!(matches!(denied, Err(Denial::NotPermitted(denied)) if denied.instead.permitted.is_empty()));
 }
 
 #[test]
@@ -301,7 +302,11 @@ fn only_permits_that_are_too_broad_are_called_so() {
             "",
         ),
         ("principal in Group::\"ops\", action, resource is Cluster", "", ""),
-        ("principal, action, resource", "when { context.tls }", ""),
+        (
+            "principal == IamUser::\"arn:aws:iam::111122223333:user/a\", action, resource is DbUser",
+            "when { context.tls }",
+            "",
+        ),
     ] {
         let policy = format!(
             "@id(\"a\") permit ({}) {condition};",
@@ -318,6 +323,75 @@ fn only_permits_that_are_too_broad_are_called_so() {
             Vec::from_iter((!warning.is_empty()).then_some(expected)),
             "{policy}"
         );
+    }
+}
+
+/// Every AWS role of every account on earth is a proven caller.
+#[test]
+fn permits_for_all_callers_of_a_kind_are_called_too_broad() {
+    const CONNECT: &str = "action == Action::\"connect\", resource == DbUser::\"orders/app_ro\"";
+    const RELOAD: &str = "action == Action::\"reload\", resource";
+    let told = |principal: &str, rest: &str, condition: &str| {
+        let policy = set(&format!("@id(\"a\") permit ({principal}, {rest}) {condition};"));
+        let told: Vec<_> = policy.warnings.iter().map(|w| w.message.clone()).collect();
+        told.join("|")
+    };
+    for (kind, who) in [
+        ("IamRole", "every IAM role, of whatever AWS account"),
+        ("IamUser", "every IAM user, of whatever AWS account"),
+        ("OidcUser", "everybody whom an issuer knows"),
+        ("Certificate", "everybody who has a certificate"),
+        ("PasswordUser", "everybody who has a password"),
+    ] {
+        let principal = format!("principal is {kind}");
+        for (condition, but) in [
+            ("", "without a condition"),
+            ("when { context.tls }", "no condition asks who"),
+            (
+                "when { context.tls && principal is IamRole }",
+                "no condition asks who",
+            ),
+        ] {
+            if condition.contains("is IamRole") && kind != "IamRole" {
+                continue;
+            }
+            let told = told(&principal, CONNECT, condition);
+            assert!(
+                told.contains(who) && told.contains(but),
+                "{kind} {condition}: {told}"
+            );
+        }
+        assert_eq!(told(&principal, RELOAD, ""), "", "operators are another matter");
+    }
+    for condition in [
+        "when { context.tls }",
+        "unless { context.hour == 3 || resource.name == \"x\" }",
+    ] {
+        let told = told("principal", CONNECT, condition);
+        assert!(
+            told.contains("permits everybody, and no condition asks who that is"),
+            "{told}"
+        );
+    }
+    for (principal, condition) in [
+        ("principal is LocalUser", ""),
+        (
+            "principal is IamRole",
+            "when { principal.account == \"111122223333\" }",
+        ),
+        (
+            "principal is IamRole",
+            "unless { context.mfa || principal.account != \"111122223333\" }",
+        ),
+        ("principal is IamRole in Group::\"ops\"", ""),
+        ("principal", "when { principal in Group::\"ops\" }"),
+        (
+            "principal",
+            "when { context.tls && principal is IamRole in Group::\"ops\" }",
+        ),
+        ("principal", "when { principal is LocalUser }"),
+    ] {
+        assert_eq!(told(principal, CONNECT, condition), "", "{principal} {condition}");
     }
 }
 
@@ -380,6 +454,33 @@ fn names_that_nobody_has_are_warned_of_wherever_they_stand() {
             "{head} {condition} {problems:?}"
         );
     }
+}
+
+#[test]
+fn a_forbid_of_a_target_that_there_is_not_is_an_error() {
+    let severity = |effect: &str, resource: &str| {
+        let policy = set(&format!(
+            "@id(\"a\") {effect} (principal, action, resource in {resource});"
+        ));
+        let problems = lint::unknown_names(&policy, &[(*target()).clone()], &Groups::default());
+        problems
+            .iter()
+            .map(|problem| problem.severity)
+            .collect::<Vec<_>>()
+    };
+    for resource in [
+        "Cluster::\"order\"",
+        "DbUser::\"order/owner\"",
+        "DbRole::\"order/owner\"",
+    ] {
+        assert_eq!(severity("forbid", resource), [Severity::Error], "{resource}");
+        assert_eq!(severity("permit", resource), [Severity::Warning], "{resource}");
+    }
+    assert_eq!(
+        severity("forbid", "DbUser::\"orders/nobody\""),
+        [Severity::Warning]
+    );
+    assert_eq!(severity("forbid", "Cluster::\"orders\""), []);
 }
 
 #[test]
@@ -507,7 +608,7 @@ fn entities_keep_to_the_schema() {
         cedar_policy::Entities::from_entities(entities, Some(&schema))
             .unwrap_or_else(|e| panic!("{caller:?}: {e}"));
         put(&question(caller.clone(), "app_ro"), &parties, &schema);
-        for operation in [Operation::View(&target()), Operation::Reload] {
+        for operation in [Operation::View(&target()), Operation::Reload, Operation::Shutdown] {
             let parties = Parties::of_operation(&caller, &["team".into()], operation).unwrap();
             let entities: Vec<_> = parties.entities.iter().cloned().collect();
             cedar_policy::Entities::from_entities(entities, Some(&schema))
@@ -536,4 +637,96 @@ fn a_role_by_a_name_that_no_caller_has_is_a_mistake() {
             assert!(told.contains("no caller can be") && told.contains(own), "{told}");
         }
     }
+}
+
+/// Who may be nobody is told the same about names that there are and names that there are not.
+#[test]
+fn a_stranger_learns_no_names() {
+    let policy = policy(&readers());
+    let stranger = || Caller::new(Principal::Password { name: "x".into() }, ProofKind::Scram);
+    let told = |db_user: &str, database: &str| {
+        let mut asked = question(stranger(), db_user);
+        let mut target = Target::clone(&asked.target);
+        target.databases = vec![DatabaseName::new("app").unwrap()];
+        asked.target = Arc::new(target);
+        asked.database = DatabaseName::new(database).unwrap();
+        let refusal = policy.choose(asked).unwrap_err().refusal();
+        let message = refusal
+            .message
+            .replace(db_user, "USER")
+            .replace(database, "DATABASE");
+        (refusal.sqlstate, message, refusal.hint)
+    };
+    let usual = told("app_ro", "app");
+    for (db_user, database) in [("nosuch", "app"), ("app_rw", "postgres"), ("nosuch", "postgres")] {
+        assert_eq!(told(db_user, database), usual, "{db_user} {database}");
+    }
+}
+
+#[test]
+fn a_permit_is_renewed_with_the_time_that_policy_gives_now() {
+    let policy = policy(&readers());
+    let permit = policy.decide(question(jane(), "app_ro")).unwrap();
+    policy.replace(set(&readers().replace("8h", "1h")));
+    let renewed = policy.renew(&permit, now() + Duration::from_secs(60)).unwrap();
+    let end = now() + Duration::from_secs(3_600);
+    assert_eq!(renewed.expires(), Some((end, CloseReason::PermitExpired)));
+    assert!(policy.is_current(&renewed) && !policy.is_current(&permit));
+    policy.replace(set("@id(\"none\") forbid (principal, action, resource);"));
+    assert!(policy.renew(&permit, now()).is_none());
+}
+
+#[test]
+fn a_forbid_of_somebody_whom_no_caller_can_be_is_a_mistake() {
+    for nobody in [
+        "LocalUser::\"root\"",
+        "IamRole::\"app\"",
+        "IamUser::\"arn:aws:iam::111122223333:role/app\"",
+        "OidcUser::\"jane\"",
+        "Certificate::\"spiffe://a\"",
+        "PasswordUser::\"\"",
+    ] {
+        let head = format!("@id(\"a\") forbid (principal == {nobody}, action, resource);");
+        let condition =
+            format!("@id(\"a\") forbid (principal, action, resource) when {{ principal == {nobody} }};");
+        for text in [head, condition] {
+            let told = mistakes(&text);
+            assert!(told.contains("no caller can be"), "{told}");
+            set(&text.replace("forbid", "permit"));
+        }
+    }
+    set("@id(\"a\") forbid (principal == OidcUser::\"https://issuer.example#a\\\"b\", action, resource);");
+}
+
+/// A limit that is misspelt would be no limit.
+#[test]
+fn annotations_that_nobody_reads_are_mistakes() {
+    const REST: &str = "permit (principal == LocalUser::\"local\", action == Action::\"connect\", resource);";
+    let told = mistakes(&format!("@id(\"a\") @max_sesion(\"8h\") {REST}"));
+    assert!(
+        told.contains("`@max_sesion`") && told.contains("did you mean `@max_session`?"),
+        "{told}"
+    );
+    let told = mistakes(&format!("@id(\"a\") @owner(\"jane\") {REST}"));
+    assert!(told.contains("known: @id, @description, @max_session"), "{told}");
+    set(&format!(
+        "@id(\"a\") @description(\"b\") @max_session(\"8h\") {REST}"
+    ));
+}
+
+#[test]
+fn a_limit_of_what_does_not_last_is_warned_of() {
+    let warned = |action: &str| {
+        let policy = set(&format!(
+            "@id(\"a\") @max_session(\"8h\") permit (principal == LocalUser::\"local\", {action}, resource);"
+        ));
+        policy
+            .warnings
+            .iter()
+            .any(|warning| warning.message.contains("limits nothing"))
+    };
+    assert!(warned("action == Action::\"reload\""));
+    assert!(warned("action in [Action::\"view\", Action::\"terminate\"]"));
+    assert!(!warned("action in [Action::\"view\", Action::\"connect\"]"));
+    assert!(!warned("action"));
 }

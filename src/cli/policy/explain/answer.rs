@@ -200,8 +200,8 @@ impl Instead {
     fn of(decided: &Result<Permit, Denial>) -> Self {
         let db_users = |users: &[DbUser]| Self::DbUsers(users.iter().map(DbUser::to_string).collect());
         match decided {
-            Ok(_) | Err(Denial::Evaluation { .. }) => Self::Nothing,
-            Err(Denial::NotPermitted(denied)) => db_users(&denied.permitted),
+            Ok(_) | Err(Denial::Evaluation { .. } | Denial::Busy) => Self::Nothing,
+            Err(Denial::NotPermitted(denied)) => db_users(&denied.instead.permitted),
             Err(Denial::UserNotListed { permitted, .. } | Denial::Several { permitted, .. }) => {
                 db_users(permitted)
             }

@@ -2,6 +2,7 @@
 //! right password logs in.
 
 use super::tests::{Client, NONCE, log_in};
+use super::verifier::prepared;
 use super::*;
 use crate::platform::wire::auth::{SCRAM_SHA_256, SCRAM_SHA_256_PLUS};
 use proptest::prelude::*;
@@ -129,7 +130,8 @@ proptest! {
         let mut longer = right.clone();
         longer.push(b'!');
         prop_assert_eq!(log_in(&verifier, &longer, client, channel), Err(ScramError::Proof));
-        prop_assume!(wrong != right);
+        // Two that mean the same are one.
+        prop_assume!(prepared(&wrong) != prepared(&right));
         prop_assert_eq!(log_in(&verifier, &wrong, client, channel), Err(ScramError::Proof));
     }
 }

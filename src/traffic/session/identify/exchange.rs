@@ -39,7 +39,9 @@ impl Exchange<'_> {
         match scram {
             // A name that has a password of its own is asked for that one. Where only such names are accepted, all
             // are, so that nobody learns which there are.
-            Some(users) if users.knows(&self.user) || !takes_passwords => self.scram(users).await,
+            Some(users) if users.knows(users.named(&self.user)) || !takes_passwords => {
+                self.scram(users).await
+            }
             _ if takes_passwords => self.password().await,
             _ if accepts(Authenticator::OauthBearer) => self.bearer().await,
             _ => Err(ProofError::Nothing.into()),
@@ -71,7 +73,8 @@ impl Exchange<'_> {
             auth::parse_sasl_initial(&answer).ok_or(ProofError::Malformed("SASL response"))?;
         let mut nonce = [0; scram::NONCE_BYTES];
         rand::fill(&mut nonce).map_err(|_| ProofError::Malformed("no random bytes can be had"))?;
-        let verifier = users.verifier(&self.user);
+        let name = users.named(&self.user).to_owned();
+        let verifier = users.verifier(&name);
         let (challenge, exchange) =
             scram::Exchange::begin(&verifier, mechanism, first, binding.as_deref(), nonce)
                 .map_err(ProofError::Scram)?;
@@ -84,7 +87,6 @@ impl Exchange<'_> {
         out.clear();
         auth::encode_sasl_data(true, &outcome, &mut out);
         self.send(&out).await?;
-        let name = self.user.clone();
         Ok(Caller::new(Principal::Password { name }, ProofKind::Scram))
     }
 

@@ -1,7 +1,6 @@
 //! The first packets of a client, each read to its last byte and no further, and TLS where it is asked for.
 
 use super::fault::Fault;
-use crate::error::Chain;
 use crate::platform::tls::ALPN;
 use crate::platform::tls::server::Current;
 use crate::platform::tls::stream::ClientStream;
@@ -10,7 +9,6 @@ use crate::traffic::session::Door;
 use std::io;
 use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio_rustls::TlsAcceptor;
 
 /// First byte of a TLS handshake record: the client begins TLS without asking (PostgreSQL 17).
 const TLS_HANDSHAKE: u8 = 0x16;
@@ -115,10 +113,10 @@ impl Opener {
         let ClientStream::Tcp(tcp) = self.stream else {
             return Err(Fault::ClientTls("TLS is for TCP only".to_owned()));
         };
-        let stream = TlsAcceptor::from(Arc::clone(&tls.config))
-            .accept(tcp)
-            .await
-            .map_err(|error| Fault::ClientTls(Chain(&error).to_string()))?;
+        let stream = tls.accept(tcp).await.map_err(|failed| match failed.refused {
+            Some(refused) => Fault::Certificate(refused, failed.why),
+            None => Fault::ClientTls(failed.why),
+        })?;
         if direct && stream.get_ref().1.alpn_protocol() != Some(ALPN) {
             return Err(Fault::ClientTls(
                 "direct TLS without ALPN `postgresql`".to_owned(),

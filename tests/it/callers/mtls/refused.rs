@@ -1,11 +1,13 @@
 //! Certificates that the handshake refuses, and one that ends while its session is open.
 
 use super::house::{House, dns, named};
-use super::{WHO, anybody};
-use crate::callers::assert_is;
+use super::{WHO, anybody, assert_names_nobody};
+use crate::callers::{assert_is, configuration, permit, scram};
 use crate::support::authority::{Authority, List};
 use crate::support::{Proxy, Sandbox};
 use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, date_time_ymd};
+use serde_json::Value;
+use std::path::Path;
 use std::process::Output;
 use std::time::{Duration, SystemTime};
 
@@ -35,7 +37,9 @@ fn certificates_that_prove_nothing() {
     let (sandbox, _turn) = Sandbox::shared();
     let house = House::new(sandbox);
     house.revoke(&List::of(&[7]));
-    let proxy = house.proxy(sandbox, &anybody(), &house.crl_line());
+    let audit = house.directory.join("audit.jsonl");
+    let lines = format!("{}\n[audit]\nfile = \"{}\"", house.crl_line(), audit.display());
+    let proxy = house.proxy(sandbox, &anybody(), &lines);
     let expired = jane(1, |params| params.not_after = date_time_ymd(2021, 1, 1));
     let early = jane(2, |params| params.not_before = date_time_ymd(2098, 1, 1));
     let of_servers = jane(3, |params| {
@@ -61,6 +65,18 @@ fn certificates_that_prove_nothing() {
         let output = house.psql(&proxy, Some(held), WHO);
         assert_fails_in_tls(&proxy, &output, f64::from(number), because);
     }
+    // A handshake that fails without a certificate of the client's is counted and no more.
+    let distrusts = crate::support::psql(
+        &format!(
+            "host=localhost port={} user=jane dbname=app sslmode=verify-full sslrootcert={}",
+            proxy.port(),
+            held[0].0.certificate.display()
+        ),
+        &[],
+        WHO,
+    );
+    assert_fails_in_tls(&proxy, &distrusts, 7.0, "alert");
+    are_on_record(&audit, &held.map(|(_, because)| because));
     assert_eq!(
         proxy.metric("dbproxy_dial_seconds_count"),
         0.0,
@@ -71,6 +87,61 @@ fn certificates_that_prove_nothing() {
     assert_is(&proxy, &house.psql(&proxy, Some(&swapped), WHO), "app_ro");
     swapped.key = house.give("joe", &jane(9, |_| {})).key;
     assert!(!house.psql(&proxy, Some(&swapped), WHO).status.success());
+}
+
+/// Nobody has sent a startup message, but each has offered a proof: one line each, and what the certificate says.
+#[track_caller]
+fn are_on_record(audit: &Path, because: &[&str]) {
+    let text = std::fs::read_to_string(audit).unwrap();
+    let lines: Vec<Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(lines.len(), because.len(), "{text}");
+    for ((line, because), serial) in lines
+        .iter()
+        .zip(because)
+        .zip(["01", "02", "03", "04", "05", "07"])
+    {
+        assert!(line["because"].as_str().unwrap().contains(because), "{line}");
+        for (name, value) in [
+            ("event", "session.refused"),
+            ("reason", "client_tls"),
+            ("decision", "deny"),
+            ("certificate_serial", serial),
+            ("certificate_subject", "CN=jane"),
+        ] {
+            assert_eq!(line[name], value, "{name} of {line}");
+        }
+        assert!(
+            line["source"].as_str().unwrap().starts_with("127.0.0.1:"),
+            "{line}"
+        );
+        assert!(line["db_user"].is_null() && line["sqlstate"].is_null(), "{line}");
+    }
+}
+
+/// A bad certificate is a bad proof; whoever tries many has to wait like everybody who guesses.
+#[test]
+fn bad_certificates_count_as_guesses_of_their_address() {
+    let (sandbox, _turn) = Sandbox::shared();
+    let house = House::new(sandbox);
+    let tables = scram::table(sandbox, &[("jane", scram::SECRET)]) + &house.tls(sandbox, "");
+    let cedar = permit("is PasswordUser", "app_rw");
+    let head = "login_failures_per_minute = 2";
+    let proxy = Proxy::start(
+        sandbox,
+        &configuration(sandbox, &["mtls", "scram"], &cedar, (head, &tables)),
+    );
+    let expired = house.give(
+        "expired",
+        &jane(1, |params| params.not_after = date_time_ymd(2021, 1, 1)),
+    );
+    let with_password = || house.psql_with(&proxy, None, &[("PGPASSWORD", scram::SECRET)], WHO);
+    assert_fails_in_tls(&proxy, &house.psql(&proxy, Some(&expired), WHO), 1.0, "xpired");
+    assert_is(&proxy, &with_password(), "app_rw");
+    assert_fails_in_tls(&proxy, &house.psql(&proxy, Some(&expired), WHO), 2.0, "xpired");
+    assert_names_nobody(&proxy, &with_password(), "too many failures from this address");
 }
 
 /// An expired list says nothing any more about anybody of its issuer; others' certificates are as good as ever.
