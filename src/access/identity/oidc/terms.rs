@@ -57,7 +57,8 @@ impl Settings {
             Some(url) => ("jwks_uri", url),
             None => ("issuer", &self.issuer),
         };
-        if !is_address(url) && !(key == "issuer" && url.trim().is_empty()) {
+        // An empty issuer has been told.
+        if !is_address(url) && !self.issuer.trim().is_empty() {
             mistakes.push(SettingsError::Address(key, url.clone()));
         }
         if self.max_lifetime < Duration::from_secs(1) {
