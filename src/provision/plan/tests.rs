@@ -204,7 +204,7 @@ fn memberships_differ_by_grantor() {
     let admin = MembershipOptions { admin: true, ..FULL };
     let change = |grantor: &'static str, options| {
         move |_: &mut Wanted, found: &mut Inspected| {
-            role_of(found, "app").member_of[0] = row("app_rw", options, grantor)
+            role_of(found, "app").member_of[0] = row("app_rw", options, grantor);
         }
     };
     let bare = change(PROVISIONER, BARE);
@@ -242,7 +242,7 @@ fn memberships_nobody_wants_are_revoked_by_who_gave_them() {
         move |_: &mut Wanted, found: &mut Inspected| {
             role_of(found, "app")
                 .member_of
-                .push(row("app_owner", FULL, grantor))
+                .push(row("app_owner", FULL, grantor));
         }
     };
     let revoke = r#"! REVOKE "app_owner" FROM "app""#;
@@ -510,7 +510,7 @@ fn roles_that_cannot_be_dropped_stay_with_a_note() {
     kept(|_, found| {
         role_of(found, PROVISIONER)
             .member_of
-            .retain(|row| row.role != role("watch"))
+            .retain(|row| row.role != role("watch"));
     });
     kept(|_, found| {
         found
