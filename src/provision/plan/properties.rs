@@ -23,12 +23,10 @@ const NAMES: [&str; 8] = [
     "$$ /* public",
 ];
 
-fn grants_of(
-    roles: &[&'static str],
-    privileges: &'static [Privilege],
-) -> impl Strategy<Value = Grants> + use<> {
-    let given = prop::collection::vec(subsequence(privileges, 1..=privileges.len()), roles.len());
-    (given, subsequence(roles.to_vec(), 0..=roles.len())).prop_map(move |(given, chosen)| {
+fn grants_of(roles: Vec<&'static str>, privileges: &'static [Privilege]) -> impl Strategy<Value = Grants> {
+    let count = roles.len();
+    let given = prop::collection::vec(subsequence(privileges, 1..=privileges.len()), count);
+    (given, subsequence(roles, 0..=count)).prop_map(move |(given, chosen)| {
         let pairs = chosen.into_iter().zip(given);
         pairs
             .map(|(name, what)| (Grantee::Role(role(name)), what.into_iter().collect()))
@@ -39,12 +37,12 @@ fn grants_of(
 fn schema_of(roles: Vec<&'static str>, owner: &'static str) -> impl Strategy<Value = WantedSchema> {
     use Privilege::{Create, Delete, Execute, Select, Usage};
     let on_all = (
-        grants_of(&roles, &[Select, Delete]),
-        grants_of(&roles, &[Usage, Select]),
-        grants_of(&roles, &[Execute]),
+        grants_of(roles.clone(), &[Select, Delete]),
+        grants_of(roles.clone(), &[Usage, Select]),
+        grants_of(roles.clone(), &[Execute]),
     );
-    let on_one = (grants_of(&roles, &[Select]), select(NAMES.to_vec()));
-    (grants_of(&roles, &[Usage, Create]), on_all, on_one).prop_map(
+    let on_one = (grants_of(roles.clone(), &[Select]), select(NAMES.to_vec()));
+    (grants_of(roles, &[Usage, Create]), on_all, on_one).prop_map(
         move |(grants, (tables, sequences, functions), one)| {
             let on_all = [
                 (Kind::Table, tables),
@@ -75,7 +73,7 @@ fn database_of(roles: Vec<&'static str>, owner: &'static str) -> impl Strategy<V
         0..3,
     );
     let extensions = select(vec![vec![], vec!["pg_trgm"]]);
-    let access = grants_of(&roles, &[Privilege::Connect, Privilege::Temporary]);
+    let access = grants_of(roles, &[Privilege::Connect, Privilege::Temporary]);
     (schemas, extensions, access, prop::option::of(0..9u32)).prop_map(
         move |(schemas, extensions, grants, limit)| WantedDatabase {
             owner: role(owner),
