@@ -7,6 +7,7 @@
 mod claims;
 mod error;
 mod fetch;
+mod judge;
 mod jwks;
 mod keys;
 mod replay;
@@ -15,7 +16,8 @@ mod token;
 
 pub use error::OidcError;
 pub use fetch::{FetchError, KeysError};
-pub use terms::{Proof, Settings, SettingsError};
+pub use judge::SettingsError;
+pub use terms::{Proof, Settings};
 pub use token::looks_like_jwt;
 
 use crate::platform::clock::Clock;
