@@ -30,12 +30,18 @@ pub fn settings(options: &[u8]) -> Vec<Setting> {
 }
 
 /// Whether the options speak of a setting whose name begins so. Errs towards yes: whatever a server makes
-/// of switches, a name is the end of what stands before the `=` in one word.
+/// of switches, a name is the end of what stands before the `=` in one word; among switches of one letter, which
+/// may be an `=` too, before any of them.
 pub fn speak_of(options: &[u8], beginning: &str) -> bool {
     let beginning = beginning.as_bytes();
     split(options).iter().any(|word| {
-        let name = word.split(|byte| *byte == b'=').next().unwrap_or_default();
-        let mut places = name.windows(beginning.len().max(1));
+        let are_letters = matches!(word.as_slice(), [b'-', second, ..] if *second != b'-');
+        let ends = match are_letters {
+            true => word.iter().filter(|byte| **byte == b'=').count(),
+            false => 1,
+        };
+        let pieces = word.split(|byte| *byte == b'=').take(ends.max(1));
+        let mut places = pieces.flat_map(|piece| piece.windows(beginning.len().max(1)));
         places.any(|place| place.eq_ignore_ascii_case(beginning))
     })
 }
@@ -160,12 +166,14 @@ mod tests {
             "-c work_mem=1MB\t-c\ndbproxy.x=",
             "-d -c dbproxy.caller=x",
             "-- --dbproxy.caller=x",
+            "-#=cdbproxy.caller=x",
         ] {
             assert!(speak_of(options.as_bytes(), "dbproxy."), "{options:?}");
         }
         for options in [
             "",
             "-c a.b=dbproxy.caller",
+            "-ca.b=dbproxy.caller",
             "-c dbproxy=x",
             "--search_path=dbproxy.c=x",
         ] {
