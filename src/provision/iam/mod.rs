@@ -6,10 +6,12 @@
 //! - [`bundle`]: one principal's documents, and how they come to it
 //! - [`provisioner`]: what the provisioner itself may
 //! - [`render`]: all of them as text
+//! - [`found`]: what an account has
 
 pub mod bundle;
 pub mod document;
 pub mod entitled;
+pub mod found;
 mod mistake;
 pub mod provisioner;
 pub mod render;
