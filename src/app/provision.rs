@@ -1,6 +1,7 @@
 //! The doors of a cluster: with the credentials and over the verified TLS that sessions use, as the provisioner.
 //! What is done behind them is in [`cluster`].
 
+pub mod bootstrap;
 pub mod cluster;
 
 use crate::access::credential::Credentials;

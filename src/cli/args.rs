@@ -2,7 +2,7 @@
 
 use super::iam_policy::args::IamPolicy;
 use super::policy::args::Policy;
-use super::provision::args::{Apply, Grant, Grants, Plan, Revoke};
+use super::provision::args::{Apply, Bootstrap, Grant, Grants, Plan, Revoke};
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use std::path::PathBuf;
@@ -109,6 +109,8 @@ pub enum Command {
     /// Judge, ask and test the policies
     #[command(subcommand)]
     Policy(Policy),
+    /// Make the provisioner of a new cluster, and then the cluster what the access manifest says
+    Bootstrap(Bootstrap),
     /// Show what would be done so that a cluster is what the access manifest says
     Plan(Plan),
     /// Make a cluster what the access manifest says

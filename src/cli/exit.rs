@@ -28,6 +28,11 @@ impl Failure {
         }
     }
 
+    /// Somebody was not let in.
+    pub fn is_login(&self) -> bool {
+        self.code == 4
+    }
+
     pub fn exit_code(&self) -> ExitCode {
         ExitCode::from(self.code)
     }

@@ -4,6 +4,7 @@ mod admin;
 mod apply;
 pub mod args;
 mod audit;
+mod bootstrap;
 mod connect;
 mod doctor;
 pub mod exit;
@@ -44,6 +45,7 @@ pub fn main() -> ExitCode {
         Some(Command::Ls(ls)) => ls::run(&ls),
         Some(Command::Connect(connect)) => connect::run(&connect),
         Some(Command::Policy(command)) => policy::run(&command),
+        Some(Command::Bootstrap(flags)) => bootstrap::run(&flags),
         Some(Command::Plan(plan)) => plan::run(&plan),
         Some(Command::Apply(apply)) => apply::run(&apply),
         Some(Command::Grant(grant)) => grant::run(&grant),

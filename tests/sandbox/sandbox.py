@@ -44,6 +44,7 @@ CLUSTER, DATABASE, EXTERNAL_ID = "orders", "app", "dbproxy-sandbox"
 RESOURCE = f"{ACCOUNT_A}/{REGION}/cluster/{CLUSTER}"
 STARTED = float(os.environ.pop("SANDBOX_STARTED", time.monotonic()))  # kept across the re-execution
 QUIET = False
+EMPTY = False
 
 
 class Problem(Exception):
@@ -448,6 +449,18 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON items TO app_rw;
 ALTER DEFAULT PRIVILEGES FOR ROLE app_rw IN SCHEMA public GRANT SELECT ON TABLES TO app_ro;
 """
 
+def empty_schema(major):
+    """A new cluster: its master user, and a database that is the master user's. RDS lets that user give rds_iam to
+    others without being a member of it; since PostgreSQL 16 others than RDS let only a superuser do so."""
+    return f"""
+CREATE ROLE rds_iam NOLOGIN;
+CREATE ROLE dbadmin LOGIN CREATEROLE CREATEDB{" SUPERUSER" if major >= 16 else ""};
+GRANT pg_monitor TO dbadmin WITH ADMIN OPTION;
+ALTER DATABASE postgres OWNER TO dbadmin;
+CREATE DATABASE {DATABASE} OWNER dbadmin;
+"""
+
+
 PGBENCH_OWNERSHIP = """
 ALTER TABLE pgbench_accounts OWNER TO app_rw;
 ALTER TABLE pgbench_branches OWNER TO app_rw;
@@ -512,7 +525,8 @@ class Postgres:
         """initdb, roles and tables; copied from the build directory when an earlier `up` made the same."""
         owner = self.sandbox.owner
         version = run([str(self.sandbox.bin / "postgres"), "--version"]).split()[2]
-        recipe = hashlib.sha256((SETTINGS + SCHEMA + PGBENCH_OWNERSHIP).encode()).hexdigest()[:12]
+        schema = empty_schema(int(version.split(".")[0])) if EMPTY else SCHEMA
+        recipe = hashlib.sha256((SETTINGS + schema + PGBENCH_OWNERSHIP).encode()).hexdigest()[:12]
         cached = CACHE / f"pg-{version}-{recipe}-{owner.uid}"
         with locked(TARGET / "sandbox-cache.lock"):
             if not cached.exists():
@@ -522,10 +536,11 @@ class Postgres:
                 with open(self.data / "postgresql.conf", "a") as file:
                     file.write(SETTINGS)
                 self.start(extra=["-c", "listen_addresses=", "-c", "ssl=off"])
-                self.sql(SCHEMA)
-                self.as_owner("pgbench", "-i", "-q", "-s", "1", "-h", self.run, "-p", self.port,
-                              "-U", "rdsadmin", DATABASE)
-                self.sql(PGBENCH_OWNERSHIP + "VACUUM ANALYZE; CHECKPOINT;", DATABASE)
+                self.sql(schema)
+                if not EMPTY:
+                    self.as_owner("pgbench", "-i", "-q", "-s", "1", "-h", self.run, "-p", self.port,
+                                  "-U", "rdsadmin", DATABASE)
+                    self.sql(PGBENCH_OWNERSHIP + "VACUUM ANALYZE; CHECKPOINT;", DATABASE)
                 self.sandbox.processes.stop(self.name, signal.SIGINT, 30)
                 CACHE.mkdir(parents=True, exist_ok=True)
                 new = cached.with_name(cached.name + ".new")
@@ -540,6 +555,9 @@ class Postgres:
             value = passwords.get(role) or secrets.token_hex(24)
             return f"SET password_encryption = '{encryption}'; ALTER ROLE {role} PASSWORD '{value}';\n"
 
+        if EMPTY:
+            self.sql(password("dbadmin"))
+            return
         # app_nogrant's password is thrown away: nobody can log in as it. sandbox_admin's works only
         # while IAM authentication is off, as the +rds_iam line comes first otherwise.
         self.sql(password("app_password") + password("app_cleartext") + password("sandbox_admin")
@@ -688,7 +706,8 @@ class Sandbox:
         names = dict(zip(("writer", "reader", "instance_writer", "instance_reader"), names))
         names.update(custom=f"*{custom}", writer_address=addresses["writer"], reader_address=addresses["reader"])
         passwords = {role: secrets.token_hex(16)
-                     for role in ("sandbox_admin", "app_password", "app_md5", "app_cleartext")}
+                     for role in (("dbadmin",) if EMPTY else
+                                  ("sandbox_admin", "app_password", "app_md5", "app_cleartext"))}
 
         base = self.choose_base()
         writer = Postgres("writer", self, base, addresses["writer"], port)
@@ -699,7 +718,7 @@ class Sandbox:
             "port": ports["aws"], "account": ACCOUNT_A, "region": REGION, "root_secret": root_secret,
             "tmp": str(directory / "tmp"),
             "databases": {RESOURCE: {
-                "passwords": {"sandbox_admin": passwords["sandbox_admin"]},
+                "passwords": {name: passwords[name] for name in ("sandbox_admin",) if name in passwords},
                 "servers": [{"hba": str(s.data / "pg_hba.conf"), "hba_text": s.hba(), "log": str(s.log),
                              "pidfile": str(s.data / "postmaster.pid")} for s in (writer, reader)]}}}), 0o600)
 
@@ -725,7 +744,7 @@ class Sandbox:
             wait_until(lambda: answers(f"{endpoint}/_sandbox/health"), 60, fakeaws, "the fake AWS",
                        directory / "fakeaws.log")
             say("creating the accounts")
-            seeded = seed_accounts(endpoint, root_secret, port, passwords["app_password"])
+            seeded = seed_accounts(endpoint, root_secret, port, passwords.get("app_password", root_secret))
         finally:
             thread.join()
         if failures:
@@ -893,11 +912,12 @@ def aws_environment(state):
 def environment_file(state, directory, binary=None):
     ports, writer = state["ports"], state["cluster"]["writer"]
     url = f"postgresql://{{}}@127.0.0.1:{ports['orders']}/{DATABASE}"
+    administrator = "dbadmin" if EMPTY else "sandbox_admin"
     values = {
         "DBPROXY_URL": url.format("app_rw"), "DBPROXY_RO_URL": url.format("app_ro"),
         "DBPROXY_ADMIN_URL": url.format("sandbox_admin"),
         "DBPROXY_READER_URL": f"postgresql://app_ro@127.0.0.1:{ports['orders-reader']}/{DATABASE}",
-        "DIRECT_URL": f"postgresql://sandbox_admin:{state['passwords']['sandbox_admin']}@{writer['address']}:"
+        "DIRECT_URL": f"postgresql://{administrator}:{state['passwords'][administrator]}@{writer['address']}:"
                       f"{writer['port']}/{DATABASE}?sslmode=verify-full&sslrootcert="
                       + urllib.parse.quote(state["ca"]["bundle"]),
         "DBPROXY_ADMIN_HTTP": f"http://127.0.0.1:{ports['admin']}",
@@ -940,6 +960,9 @@ credential = {{ kind = "passthrough" }}
 credential = {{ kind = "passthrough" }}
 """
     role = f"credential = {{ kind = \"iam\", assume_role = {{ role_arn = {q(state['aws']['role_connect'])} }} }}\n"
+    if EMPTY:
+        return (f"# Written by the sandbox: the way to its empty cluster.\nadmin = {q('127.0.0.1:' + str(ports['admin']))}\n"
+                + target("orders", "writer", ["dbproxy_provisioner"]))
     return ("# Written by the sandbox: dbproxy in front of its cluster.\n"
             f"admin = {q('127.0.0.1:' + str(ports['admin']))}\n"
             + target("orders", "writer", ["app_ro", "app_rw", "sandbox_admin", "app_nogrant", "app_denied"], passwords)
@@ -955,14 +978,15 @@ def forget_surroundings():
 
 
 def main():
-    global QUIET
+    global QUIET, EMPTY
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("command", choices=["up", "down", "status"])
     parser.add_argument("--dir", required=True, type=Path, help="the sandbox's directory")
     parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
     parser.add_argument("--dbproxy-bin", type=Path, help="with up: also run this dbproxy")
+    parser.add_argument("--empty", action="store_true", help="with up: a new cluster, with nothing but its master user")
     arguments = parser.parse_args()
-    QUIET = arguments.quiet
+    QUIET, EMPTY = arguments.quiet, arguments.empty
     directory = arguments.dir.absolute()
     try:
         if arguments.command == "up":

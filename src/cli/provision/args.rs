@@ -60,6 +60,33 @@ pub struct Apply {
 
 #[derive(Debug, Args)]
 #[command(
+    after_help = "The administrator is the master user of the cluster, or a superuser. It creates the provisioner of the \
+                        manifest, gives it what it needs and never becomes a member of it; the provisioner then does what \
+                        `dbproxy apply` does; last the administrator creates the extensions that only it may create. \
+                        Run again it does what is left. The provisioner needs rds-db:connect for itself: \
+                        `dbproxy iam-policy --provisioner`."
+)]
+pub struct Bootstrap {
+    /// A cluster of the manifest [default: the only one]
+    pub cluster: Option<String>,
+    /// The administrator. Its password is in PGPASSWORD, or it logs in as the configuration says
+    #[arg(long = "as", value_name = "DB_USER")]
+    pub administrator: String,
+    #[command(flatten)]
+    pub places: Places,
+    /// Show what would be done, and do nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Show the statements of each step
+    #[arg(long)]
+    pub sql: bool,
+    /// Also take steps that take something away (those with a `!`)
+    #[arg(long)]
+    pub allow_destructive: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(
     after_help = "The manifest is changed, and of the cluster only what concerns USER. When nothing could be \
                         done in the database the manifest is as it was."
 )]

@@ -6,6 +6,7 @@ use crate::cli::settings_of;
 use crate::config::Settings;
 use crate::config::check::CommandLine;
 use crate::domain::name::TargetName;
+use crate::domain::target::Target;
 use crate::platform::task::Background;
 use crate::platform::telemetry::logs::{self, Level, Logs};
 use crate::provision::manifest::Cluster;
@@ -19,21 +20,45 @@ pub struct Here {
     _logs: Logs,
 }
 
-/// By the target of the cluster's name.
+/// The same before there is a way.
+pub struct Ground {
+    pub settings: Settings,
+    pub runtime: Runtime,
+    pub background: Background,
+    logs: Logs,
+}
+
+impl Ground {
+    /// By the target of the cluster's name.
+    pub fn of(config: Option<&Path>, name: &TargetName) -> Result<Self, Failure> {
+        let mut settings = settings_with(config, name)?;
+        settings.log.level = Level::Error;
+        let logs = logs::install(&settings.log);
+        let runtime = crate::cli::runtime()?;
+        Ok(Self {
+            background: Background::new(runtime.handle().clone()),
+            settings,
+            runtime,
+            logs,
+        })
+    }
+
+    pub fn target(&self) -> Result<&Target, Failure> {
+        match self.settings.targets.as_slice() {
+            [target] => Ok(target),
+            _ => Err(Failure::text(1, "no target")),
+        }
+    }
+}
+
 pub fn go(config: Option<&Path>, name: &TargetName, cluster: Cluster) -> Result<Here, Failure> {
-    let mut settings = settings_with(config, name)?;
-    settings.log.level = Level::Error;
-    let logs = logs::install(&settings.log);
-    let [target] = settings.targets.as_slice() else {
-        return Err(Failure::text(1, "no target"));
-    };
-    let runtime = crate::cli::runtime()?;
-    let background = Background::new(runtime.handle().clone());
-    let provisioning = runtime.block_on(Provisioning::new(&settings, &background, target, cluster));
+    let ground = Ground::of(config, name)?;
+    let way = Provisioning::new(&ground.settings, &ground.background, ground.target()?, cluster);
+    let provisioning = ground.runtime.block_on(way).map_err(Failure::usage)?;
     Ok(Here {
-        provisioning: provisioning.map_err(Failure::usage)?,
-        runtime,
-        _logs: logs,
+        provisioning,
+        runtime: ground.runtime,
+        _logs: ground.logs,
     })
 }
 

@@ -8,6 +8,7 @@
 //! Nothing here may need a superuser. What the provisioner cannot do itself is an [`Obstacle`] where the rest would
 //! fail without it, else a note that says who can do it, and how.
 
+pub mod bootstrap;
 mod borrow;
 mod databases;
 mod defaults;

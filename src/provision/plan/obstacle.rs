@@ -28,6 +28,20 @@ pub enum Obstacle {
     },
     #[error("there is no role {role:?}, which {needed_by} needs")]
     NoSuchRole { role: String, needed_by: String },
+    #[error(
+        "there is no role \"rds_iam\": RDS and Aurora have it; on a server of your own let a superuser run: CREATE ROLE \
+         rds_iam"
+    )]
+    NoRdsIam,
+    #[error(
+        "database {database:?} belongs to {administrator:?}, who cannot give it to {provisioner:?}; let a superuser run: \
+         ALTER DATABASE {} OWNER TO {}", identifier(.database), identifier(.provisioner)
+    )]
+    NotGivenAway {
+        database: String,
+        administrator: String,
+        provisioner: String,
+    },
     #[error("there is no database {database:?}, for which {needed_by} has settings")]
     NoSuchDatabase { database: String, needed_by: String },
     #[error(

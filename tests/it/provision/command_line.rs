@@ -1,6 +1,7 @@
 //! Provisioning as people do it: from the command line, and seen by those who then log in through dbproxy.
 
 mod changes;
+mod founding;
 
 use super::{Town, turn};
 use crate::support::proxy::{config_file, dbproxy};
@@ -10,7 +11,8 @@ use std::path::PathBuf;
 use std::process::{Command, Output};
 
 const CLEAR: &str = "drop database if exists it_c with (force);\n\
-    drop role if exists it_c_owner, it_c_rw, it_c_ro, it_c_maker, it_c_writer, it_c_reader, it_c_new";
+    drop role if exists it_c_owner, it_c_rw, it_c_ro, it_c_maker, it_c_writer, it_c_reader, it_c_new;\n\
+    drop role if exists it_c_provisioner, it_c_admin";
 
 const MANIFEST: &str = r#"# Who may be whom. This line stays.
 [clusters.orders]
@@ -109,8 +111,13 @@ impl House {
     }
 
     fn run(&self, arguments: &[&str]) -> Told {
+        self.run_with(arguments, &[])
+    }
+
+    fn run_with(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Told {
         let output = dbproxy(&self.environment)
             .args(arguments)
+            .envs(environment.iter().copied())
             .env("DBPROXY_CONFIG", &self.config)
             .env("DBPROXY_MANIFEST", &self.manifest)
             .output()
@@ -147,8 +154,8 @@ impl Drop for House {
     }
 }
 
-/// A dbproxy through which the new users log in.
-fn street(sandbox: &Sandbox) -> Proxy {
+/// IAM lets dbproxy be whoever tests here make.
+fn allow(sandbox: &Sandbox) {
     let resource = format!(
         "arn:aws:rds-db:us-east-1:{}:dbuser:{}/it_c_*",
         sandbox.text("/aws/accounts/a"),
@@ -171,6 +178,11 @@ fn street(sandbox: &Sandbox) -> Proxy {
         "{}",
         String::from_utf8_lossy(&allowed.stderr)
     );
+}
+
+/// A dbproxy through which the new users log in.
+fn street(sandbox: &Sandbox) -> Proxy {
+    allow(sandbox);
     let users = "db_users = [\"it_c_maker\", \"it_c_writer\", \"it_c_reader\", \"it_c_new\", \"app_ro\"]";
     Proxy::start(sandbox, &sandbox.target("orders", users))
 }

@@ -3,6 +3,7 @@
 mod broken;
 mod changes;
 mod drops;
+mod founding;
 mod ground;
 mod names;
 mod others;

@@ -44,6 +44,9 @@ impl Ground {
     }
 
     fn clear(&self) {
+        let as_it_came = "alter database postgres owner to postgres; \
+            grant connect, temporary on database postgres to public";
+        self.administer("postgres", as_it_came);
         let databases = "select format('drop database %I with (force)', datname) from pg_database \
             where datname not in ('postgres', 'template0', 'template1')";
         let owned = "select format('drop owned by %I cascade', rolname) from pg_roles where oid >= 16384";
@@ -184,10 +187,28 @@ impl From<Error> for Failed {
     }
 }
 
+impl Ground {
+    /// The doors of somebody else than the provisioner.
+    pub fn doors_of<'a>(&'a self, user: &'a str) -> DoorsOf<'a> {
+        DoorsOf { ground: self, user }
+    }
+}
+
+pub struct DoorsOf<'a> {
+    ground: &'a Ground,
+    user: &'a str,
+}
+
 impl Doors for Ground {
     async fn open(&self, database: Option<&Database>) -> Result<Client, OpenError> {
+        self.doors_of(PROVISIONER).open(database).await
+    }
+}
+
+impl Doors for DoorsOf<'_> {
+    async fn open(&self, database: Option<&Database>) -> Result<Client, OpenError> {
         let name = database.map_or(MAINTENANCE, Database::as_str);
-        let connected = self.connect(PROVISIONER, name).await;
+        let connected = self.ground.connect(self.user, name).await;
         connected.map_err(|error| {
             let code = error.code().map_or("08006", |code| code.code());
             let state = SqlState::of_server(code);

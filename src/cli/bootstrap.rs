@@ -1,0 +1,130 @@
+//! `dbproxy bootstrap [CLUSTER] --as DB_USER`: from a cluster that has only its administrator to what the manifest says.
+
+use super::exit::Failure;
+use super::output::{self, printable};
+use super::provision::args::Bootstrap;
+use super::provision::at::Ground;
+use super::provision::manifest::ManifestFile;
+use super::provision::progress::Ticker;
+use super::provision::{change, show};
+use crate::app::provision::bootstrap::{self as work, Foreseen, PASSWORD_VARIABLE, Part};
+use crate::app::provision::cluster::PlanError;
+use crate::config::source::process_environment;
+use crate::domain::secret::Secret;
+use crate::provision::step::{Plan, StepKind};
+use std::process::ExitCode;
+
+pub fn run(flags: &Bootstrap) -> Result<ExitCode, Failure> {
+    let administrator = change::user(&flags.administrator)?;
+    let file = ManifestFile::read(&flags.places.at.manifest)?;
+    let (name, cluster) = file.cluster(flags.cluster.as_deref())?;
+    if cluster.provisioner == administrator {
+        let what = format!("`{administrator}` is the provisioner of {name}: somebody else has to make it");
+        return Err(Failure::text(1, what));
+    }
+    let provisioner = cluster.provisioner.to_string();
+    let ground = Ground::of(flags.places.config.as_deref(), &name)?;
+    let password = process_environment(PASSWORD_VARIABLE).map(Secret::from);
+    let has_password = password.is_some();
+    let way = work::Bootstrap::new(
+        &ground.settings,
+        &ground.background,
+        ground.target()?,
+        cluster,
+        administrator.clone(),
+        password,
+    );
+    let way = ground.runtime.block_on(way).map_err(Failure::usage)?;
+    let foreseen = ground.runtime.block_on(way.foresee());
+    let foreseen = foreseen.map_err(|error| with_advice(error, has_password))?;
+    if flags.dry_run {
+        return Ok(tell(flags, &foreseen, administrator.as_str(), &provisioner));
+    }
+    refuse_destructive(flags, &foreseen)?;
+    let mut done = false;
+    for (part, who) in [
+        (Part::Founding, administrator.as_str()),
+        (Part::Rest, &provisioner),
+        (Part::Finish, administrator.as_str()),
+    ] {
+        let plan = ground.runtime.block_on(way.plan(part))?;
+        if plan.steps.is_empty() {
+            continue;
+        }
+        headed(who, &plan, flags.sql);
+        let mut ticker = Ticker::new();
+        let steps = way.apply(part, &plan, flags.allow_destructive, |progress| {
+            ticker.tell(progress);
+        });
+        let outcome = ground.runtime.block_on(steps);
+        ticker.clear();
+        outcome?;
+        done = true;
+    }
+    let left = ground.runtime.block_on(way.left())?;
+    if !left.steps.is_empty() {
+        show::plan(&left, &[], false);
+        return Err(Failure::text(
+            1,
+            "something is left to do, though all steps have run",
+        ));
+    }
+    for note in file.notes().chain(left.notes) {
+        output::note(&format!("note: {}", printable(&note)));
+    }
+    output::line(&match done {
+        true => format!("done: cluster {name} is what the manifest says, and {provisioner} provisions it"),
+        false => "nothing to do".to_owned(),
+    });
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The usual hints are about db users by IAM, and about configured passwords.
+fn with_advice(error: PlanError, has_password: bool) -> Failure {
+    let mut failure = Failure::from(error);
+    if failure.is_login() {
+        failure.hint = Some(match has_password {
+            true => format!("Is this its password, in {PASSWORD_VARIABLE}?"),
+            false => format!("A master user logs in by password: put that into {PASSWORD_VARIABLE}."),
+        });
+    }
+    failure
+}
+
+/// Before the first step: what is found out in the middle would leave half of it.
+fn refuse_destructive(flags: &Bootstrap, foreseen: &Foreseen) -> Result<(), Failure> {
+    let plans = [&foreseen.founding, &foreseen.rest, &foreseen.finish];
+    let steps = plans.into_iter().flat_map(|plan| &plan.steps);
+    let titles: Vec<String> = steps
+        .filter(|step| step.kind == StepKind::Destructive)
+        .map(|step| format!("\n  ! {}", printable(&step.title)))
+        .collect();
+    if titles.is_empty() || flags.allow_destructive {
+        return Ok(());
+    }
+    let what = format!("these steps take something away:{}", titles.concat());
+    let mut failure = Failure::text(1, what);
+    failure.hint = Some(
+        "Nothing was changed. Look at them with --dry-run --sql, and repeat with --allow-destructive."
+            .to_owned(),
+    );
+    Err(failure)
+}
+
+fn tell(flags: &Bootstrap, foreseen: &Foreseen, administrator: &str, provisioner: &str) -> ExitCode {
+    for (plan, who) in [
+        (&foreseen.founding, administrator),
+        (&foreseen.rest, provisioner),
+        (&foreseen.finish, administrator),
+    ] {
+        if !plan.steps.is_empty() || !plan.notes.is_empty() {
+            headed(who, plan, flags.sql);
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+fn headed(who: &str, plan: &Plan, with_sql: bool) {
+    output::line(&format!("as {}:", printable(who)));
+    show::plan(plan, &[], with_sql);
+}
