@@ -2,10 +2,14 @@
 
 use super::house::House;
 use crate::support::sandbox::root;
+use clap::Parser;
 use dbproxy::access::policy::set::SCHEMA;
+use dbproxy::cli::args::Arguments;
+use dbproxy::provision::manifest;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
+use std::time::SystemTime;
 
 pub fn read(file: &str) -> String {
     std::fs::read_to_string(root().join(file)).unwrap_or_else(|error| panic!("{file}: {error}"))
@@ -57,6 +61,37 @@ fn every_configuration_of_the_documents_is_taken() {
         let (ok, told) = House::new().ls(&text);
         assert!(ok, "{text}\n{told}");
     }
+}
+
+/// `toml` is a manifest, `toml config` a configuration.
+#[test]
+fn every_manifest_of_the_documents_is_taken() {
+    let shown = blocks(&read("docs/provisioning.md"), "toml");
+    let manifests: Vec<_> = shown.iter().filter(|(more, _)| more.is_empty()).collect();
+    assert!(manifests.len() >= 5, "{}", manifests.len());
+    for (_, text) in manifests {
+        let read = manifest::read(text, SystemTime::now());
+        let manifest = read.unwrap_or_else(|mistakes| panic!("{mistakes}\n{text}"));
+        assert!(manifest.notes.is_empty(), "{:?}\n{text}", manifest.notes);
+    }
+    for (_, text) in shown.iter().filter(|(more, _)| more == "config") {
+        let (ok, told) = House::new().ls(text);
+        assert!(ok, "{text}\n{told}");
+    }
+}
+
+/// Every `dbproxy` line of a shell block is one that the command line takes, its flags too.
+#[test]
+fn every_command_of_the_documents_exists() {
+    let shown = blocks(&read("docs/provisioning.md"), "sh").into_iter();
+    let lines: Vec<String> = shown.flat_map(|(_, text)| text.lines().map(str::to_owned).collect::<Vec<_>>()).collect();
+    for line in &lines {
+        let command = line.split("dbproxy ").nth(1).unwrap_or_else(|| panic!("{line}"));
+        let words = command.split('#').next().unwrap_or_default().split_ascii_whitespace();
+        let told = Arguments::try_parse_from(std::iter::once("dbproxy").chain(words));
+        assert!(told.is_ok(), "{line}\n{}", told.err().map(|error| error.to_string()).unwrap_or_default());
+    }
+    assert!(lines.len() >= 11, "{lines:?}");
 }
 
 /// One by one, and all together: their ids differ. A block that needs a name of the schema waits until it is there.
