@@ -44,6 +44,7 @@ fn the_command_reference_is_current() {
         "revoke",
         "grants",
         "iam-policy",
+        "verify isolation",
         "wait",
         "healthcheck",
         "sessions",
