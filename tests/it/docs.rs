@@ -3,7 +3,7 @@
 mod audit;
 mod house;
 mod iam;
-mod papers;
+pub mod papers;
 
 use crate::support::proxy::dbproxy;
 use crate::support::sandbox::root;

@@ -45,7 +45,10 @@ pub(super) fn find(facts: &Facts, wanted: &Wanted, findings: &mut Vec<Finding>) 
     for user in facts.users.iter().filter(|user| !facts.is_superuser(user)) {
         let known = closure(wanted, user);
         let reached = reached(&edges, user);
-        for role in reached.difference(&known) {
+        let begins = begins(&edges, &reached, &known);
+        for role in reached.difference(&known).filter(|role| {
+            begins.contains(*role) || wanted.roles.contains_key(*role) || is_powerful(role).is_some()
+        }) {
             members.entry(role.clone()).or_default().push(user.clone());
         }
         for role in administered(facts, &reached).intersection(&known) {
@@ -100,6 +103,17 @@ fn reached(edges: &Edges, user: &RoleName) -> BTreeSet<RoleName> {
     reached
 }
 
+/// Where the way leaves what the manifest knows: what lies behind a role of others is theirs to tell.
+fn begins(edges: &Edges, reached: &BTreeSet<RoleName>, known: &BTreeSet<RoleName>) -> BTreeSet<RoleName> {
+    let from_known = reached.intersection(known).filter_map(|role| edges.get(role));
+    from_known.flatten().cloned().collect()
+}
+
+fn is_powerful(role: &RoleName) -> Option<&'static str> {
+    let known = POWERFUL.iter().find(|(name, _)| *name == role.as_str());
+    known.map(|(_, means)| *means)
+}
+
 fn administered(facts: &Facts, roles: &BTreeSet<RoleName>) -> BTreeSet<RoleName> {
     let found = roles.iter().filter_map(|name| facts.cluster.roles.get(name));
     let memberships = found.flat_map(|role| &role.member_of);
@@ -127,9 +141,8 @@ fn of_member(
     };
     let steps: Vec<String> = way.iter().map(|one| format!("{:?}", one.as_str())).collect();
     let steps = steps.join(" → ");
-    let powerful = POWERFUL.iter().find(|(name, _)| *name == role.as_str());
-    let (kind, what) = match powerful {
-        Some((_, means)) => (Kind::PowerfulRole, format!("which {means}")),
+    let (kind, what) = match is_powerful(role) {
+        Some(means) => (Kind::PowerfulRole, format!("which {means}")),
         None if wanted.roles.contains_key(role) => {
             (Kind::Membership, "which the manifest gives to others".to_owned())
         }
