@@ -136,7 +136,7 @@ impl Ground {
 
     /// dbproxy, with this manifest of cluster `c`, and the way there as the provisioner.
     pub fn command(&self, manifest: &str, arguments: &[&str]) -> (i32, String) {
-        let proxy = self.through_dbproxy();
+        let proxy = self.proxy.get().expect("users come through dbproxy");
         let path = proxy.config.with_extension("access.toml");
         std::fs::write(&path, manifest).unwrap();
         let output = dbproxy(&self.sandbox.aws_env("dbproxy"))

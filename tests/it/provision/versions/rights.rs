@@ -30,7 +30,7 @@ fn everybody_may_do_what_the_manifest_says_and_nothing_else() {
         settings(ground);
         // It was dbproxy that let them in, and nobody else.
         for user in ["migrator", "writer", "reader", "monitor", "clerk"] {
-            let opened = format!("db_user={user} ");
+            let opened = format!("db_user=\"{user}\"");
             assert!(proxy.log().contains(&opened), "{user}\n{}", proxy.log());
         }
     });
