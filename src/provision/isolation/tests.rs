@@ -251,7 +251,8 @@ fn memberships_that_give_nothing_are_none() {
 
 #[test]
 fn powers_of_a_role_are_those_of_all_that_may_become_it() {
-    let attributes: [(fn(&mut InspectedRole), Kind, &str); 4] = [
+    type Give = fn(&mut InspectedRole);
+    let attributes: [(Give, Kind, &str); 4] = [
         (|role| role.superuser = true, Kind::Attribute, "SUPERUSER"),
         (|role| role.bypass_rls = true, Kind::Attribute, "BYPASSRLS"),
         (|role| role.replication = true, Kind::Attribute, "REPLICATION"),
@@ -297,7 +298,8 @@ fn powers_of_a_role_are_those_of_all_that_may_become_it() {
 #[test]
 fn ways_out_of_a_database_are_those_of_whom_it_lets_in() {
     let own = || BTreeSet::from([role("blue_rw")]);
-    let ways: [(&dyn Fn(&mut Inside), Kind); 5] = [
+    type Open<'a> = &'a dyn Fn(&mut Inside);
+    let ways: [(Open<'_>, Kind); 5] = [
         (&|inside| inside.dblink = own(), Kind::Dblink),
         (
             &|inside| {

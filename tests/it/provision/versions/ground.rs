@@ -145,6 +145,7 @@ impl Ground {
             .env("DBPROXY_MANIFEST", &path)
             .output()
             .unwrap();
+        let _ = std::fs::remove_file(&path);
         let told = [output.stdout, output.stderr].concat();
         let told = String::from_utf8_lossy(&told).into_owned();
         assert!(!told.contains(&self.server.password), "a secret: {told}");
