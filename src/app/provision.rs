@@ -1,4 +1,5 @@
-//! The doors of a cluster: with the credentials and over the verified TLS that sessions use, as the provisioner.
+//! The doors of a cluster: with the credentials and over the verified TLS that sessions use, as the provisioner or,
+//! to see whether that can be, as one of those it made.
 //! What is done behind them is in [`cluster`].
 
 pub mod bootstrap;
@@ -32,32 +33,47 @@ use tokio_postgres::{Client, Config, NoTls};
 /// Opens connections to one target as one db user.
 pub struct ClusterDoors {
     target: Arc<Target>,
-    provisioner: DbUser,
+    user: DbUser,
     credentials: Credentials,
-    connector: Connector,
+    connector: Arc<Connector>,
     background: Background,
 }
 
 impl ClusterDoors {
-    /// `target` is one of `settings`. It need not list the provisioner: proxied callers should not be able to be it.
+    /// `target` is one of `settings`. It need not list the user: proxied callers should not be able to be the provisioner.
     pub async fn new(
         settings: &Settings,
         background: &Background,
         target: &Target,
-        provisioner: DbUser,
+        user: DbUser,
     ) -> Result<Self, super::StartError> {
         let metrics = Metrics::new();
         let mut target = target.clone();
-        target.users = Users::Listed(vec![provisioner.clone()]);
+        target.users = Users::Listed(vec![user.clone()]);
         // Those that clients may name; a run also makes new ones.
         target.databases = Vec::new();
         Ok(Self {
             credentials: super::credentials(settings, background, &metrics).await,
-            connector: Connector::new(settings.dial, [&target], metrics).map_err(super::StartError::Roots)?,
+            connector: Connector::new(settings.dial, [&target], metrics)
+                .map(Arc::new)
+                .map_err(super::StartError::Roots)?,
             target: Arc::new(target),
-            provisioner,
+            user,
             background: background.clone(),
         })
+    }
+
+    /// The same doors for somebody else.
+    pub fn for_user(&self, user: DbUser) -> Self {
+        let mut target = (*self.target).clone();
+        target.users = Users::Listed(vec![user.clone()]);
+        Self {
+            target: Arc::new(target),
+            user,
+            credentials: self.credentials.clone(),
+            connector: self.connector.clone(),
+            background: self.background.clone(),
+        }
     }
 
     /// By the built-in rule: policy sets are about callers of the proxy. Whether whoever runs the command may be the
@@ -67,7 +83,7 @@ impl ClusterDoors {
             caller: Caller::local(None),
             action: Action::Connect,
             target: self.target.clone(),
-            db_user: self.provisioner.clone(),
+            db_user: self.user.clone(),
             database,
             role: None,
             around: Around {

@@ -3,6 +3,7 @@
 use super::iam_policy::args::IamPolicy;
 use super::policy::args::Policy;
 use super::provision::args::{Apply, Bootstrap, Grant, Grants, Plan, Revoke};
+use super::verify::args::Verify;
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use std::path::PathBuf;
@@ -18,7 +19,7 @@ use std::path::PathBuf;
     args_conflicts_with_subcommands = true,
     disable_help_subcommand = true,
     after_help = "Exit codes: 0 done; 1 usage or configuration; 2 policy denied; 3 target unreachable; \
-                  4 login failed; 130 SIGINT; 143 SIGTERM (0 with --exit-zero-on-sigterm)."
+                  4 login failed; 5 not what the manifest says; 130 SIGINT; 143 SIGTERM (0 with --exit-zero-on-sigterm)."
 )]
 pub struct Arguments {
     #[command(subcommand)]
@@ -123,6 +124,9 @@ pub enum Command {
     Grants(Grants),
     /// Print the IAM policies that the access manifest implies
     IamPolicy(IamPolicy),
+    /// Look whether a cluster keeps its tenants apart
+    #[command(subcommand)]
+    Verify(Verify),
     /// Wait until a running dbproxy is ready
     Wait(Wait),
     /// Ask a running dbproxy whether it is alive, or ready

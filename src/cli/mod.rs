@@ -22,6 +22,7 @@ mod revoke;
 mod serve;
 mod sessions;
 mod token;
+mod verify;
 
 use crate::config::check::CommandLine;
 use crate::config::{Settings, check, source};
@@ -52,6 +53,7 @@ pub fn main() -> ExitCode {
         Some(Command::Revoke(revoke)) => revoke::run(&revoke),
         Some(Command::Grants(grants)) => grants::run(&grants),
         Some(Command::IamPolicy(flags)) => iam_policy::run(&flags),
+        Some(Command::Verify(verify)) => verify::run(&verify),
         Some(Command::Wait(wait)) => lifecycle::wait(&wait),
         Some(Command::Healthcheck(check)) => lifecycle::healthcheck(&check),
         Some(Command::Sessions(sessions)) => sessions::run(&sessions),

@@ -13,6 +13,7 @@ pub mod fault;
 pub mod iam;
 pub mod inspect;
 pub mod inspected;
+pub mod isolation;
 pub mod manifest;
 pub mod name;
 pub mod narrow;

@@ -3,7 +3,7 @@
 mod audit;
 mod house;
 mod iam;
-mod papers;
+pub mod papers;
 
 use crate::support::proxy::dbproxy;
 use crate::support::sandbox::root;
@@ -44,6 +44,7 @@ fn the_command_reference_is_current() {
         "revoke",
         "grants",
         "iam-policy",
+        "verify isolation",
         "wait",
         "healthcheck",
         "sessions",

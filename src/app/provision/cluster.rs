@@ -10,6 +10,9 @@ use crate::platform::task::Background;
 use crate::provision::apply::{self, Applied, ApplyError, Options, Progress};
 use crate::provision::inspect::{InspectError, inspect};
 use crate::provision::inspected::Inspected;
+use crate::provision::isolation::login::{Logins, attempt};
+use crate::provision::isolation::verdict::Verdict;
+use crate::provision::isolation::{catalogs, judge};
 use crate::provision::manifest::Cluster;
 use crate::provision::name::RoleName;
 use crate::provision::narrow::narrow;
@@ -119,6 +122,30 @@ impl Provisioning {
             break_glass: self.cluster.break_glass.iter().map(RoleName::from).collect(),
         };
         apply::apply(&self.doors, plan, &options, progress).await
+    }
+
+    /// Who can reach what. With `log_in` every db user is tried at every database, as far as dbproxy's credentials are
+    /// good for it.
+    pub async fn isolation(
+        &self,
+        log_in: bool,
+        mut progress: impl FnMut(&str),
+    ) -> Result<Verdict, InspectError> {
+        let wanted = self.cluster.wanted(self.clock.now());
+        let facts = catalogs::look(&self.doors, &wanted, |database| progress(database.as_str())).await?;
+        let mut logins = Logins::new();
+        for user in facts.users.iter().filter(|_| log_in) {
+            progress(user.as_str());
+            // Names of roles and of db users follow the same rules.
+            let Ok(db_user) = DbUser::new(user.as_str()) else {
+                continue;
+            };
+            let doors = self.doors.for_user(db_user);
+            let tried = attempt(&doors, facts.databases.keys()).await;
+            let tried = tried.into_iter();
+            logins.extend(tried.map(|(database, login)| ((user.clone(), database), login)));
+        }
+        Ok(judge(&facts, &wanted, &logins))
     }
 
     /// Ends what the user has open in the database, through dbproxy or not.

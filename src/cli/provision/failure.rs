@@ -39,6 +39,21 @@ impl From<PlanError> for Failure {
     }
 }
 
+/// For a judgement there is one code for all that was in the way of looking: 1.
+impl From<InspectError> for Failure {
+    fn from(error: InspectError) -> Self {
+        let mut failure = Self::text(1, Chain(&error).to_string());
+        failure.hint = match &error {
+            InspectError::Session(SessionError::Open(closed)) => closed.refusal.hint.clone(),
+            InspectError::Session(SessionError::SetUp(fault)) | InspectError::Failed { fault, .. } => {
+                fault.remedy().map(str::to_owned)
+            }
+            _ => None,
+        };
+        failure
+    }
+}
+
 impl From<ApplyError> for Failure {
     fn from(error: ApplyError) -> Self {
         let door = match &error {

@@ -6,7 +6,7 @@
 
 mod cluster;
 mod contents;
-mod rows;
+pub(super) mod rows;
 
 use super::doors::{Doors, OpenError};
 use super::fault::Fault;
@@ -72,6 +72,6 @@ pub async fn inspect(doors: &impl Doors, databases: &BTreeSet<Database>) -> Resu
 }
 
 /// The database is there, and does not let the provisioner in: it lacks CONNECT.
-fn is_shut(error: &OpenError) -> bool {
+pub(super) fn is_shut(error: &OpenError) -> bool {
     error.refusal.sqlstate == SqlState::INSUFFICIENT_PRIVILEGE
 }

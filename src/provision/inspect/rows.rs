@@ -8,10 +8,10 @@ use tokio_postgres::types::FromSql;
 use tokio_postgres::{Client, IsolationLevel, Row, Transaction};
 
 /// All queries of one database see one state of it.
-pub(super) struct Snapshot<'a>(Transaction<'a>);
+pub(in crate::provision) struct Snapshot<'a>(Transaction<'a>);
 
 impl<'a> Snapshot<'a> {
-    pub(super) async fn of(client: &'a mut Client) -> Result<Self, InspectError> {
+    pub(in crate::provision) async fn of(client: &'a mut Client) -> Result<Self, InspectError> {
         let transaction = client
             .build_transaction()
             .isolation_level(IsolationLevel::RepeatableRead)
@@ -24,7 +24,11 @@ impl<'a> Snapshot<'a> {
     }
 
     /// `what` is for the error.
-    pub(super) async fn rows(&self, what: &'static str, sql: &str) -> Result<Vec<Cells>, InspectError> {
+    pub(in crate::provision) async fn rows(
+        &self,
+        what: &'static str,
+        sql: &str,
+    ) -> Result<Vec<Cells>, InspectError> {
         let rows = self.0.query(sql, &[]).await;
         let rows = rows.map_err(|error| failed(what, error))?;
         Ok(rows.into_iter().map(|row| Cells { what, row, at: 0 }).collect())
@@ -39,14 +43,14 @@ fn failed(what: &'static str, error: tokio_postgres::Error) -> InspectError {
 }
 
 /// One row, read from left to right.
-pub(super) struct Cells {
+pub(in crate::provision) struct Cells {
     what: &'static str,
     row: Row,
     at: usize,
 }
 
 impl Cells {
-    pub(super) fn take<T: for<'r> FromSql<'r>>(&mut self) -> Result<T, InspectError> {
+    pub(in crate::provision) fn take<T: for<'r> FromSql<'r>>(&mut self) -> Result<T, InspectError> {
         let at = self.at;
         self.at = at.saturating_add(1);
         self.row.try_get(at).map_err(|source| InspectError::Cell {
@@ -55,26 +59,26 @@ impl Cells {
         })
     }
 
-    pub(super) fn role(&mut self) -> Result<RoleName, InspectError> {
+    pub(in crate::provision) fn role(&mut self) -> Result<RoleName, InspectError> {
         self.name(RoleName::new)
     }
 
-    pub(super) fn schema(&mut self) -> Result<SchemaName, InspectError> {
+    pub(in crate::provision) fn schema(&mut self) -> Result<SchemaName, InspectError> {
         self.name(SchemaName::new)
     }
 
-    pub(super) fn database(&mut self) -> Result<Option<Database>, InspectError> {
+    pub(in crate::provision) fn database(&mut self) -> Result<Option<Database>, InspectError> {
         let name: Option<String> = self.take()?;
         name.map(|name| self.checked(name, Database::new)).transpose()
     }
 
     /// A limit of connections: -1 is none.
-    pub(super) fn limit(&mut self) -> Result<Option<u32>, InspectError> {
+    pub(in crate::provision) fn limit(&mut self) -> Result<Option<u32>, InspectError> {
         self.take::<i32>().map(|limit| u32::try_from(limit).ok())
     }
 
     /// The three cells that [`PRIVILEGES`] makes of an access list, added to what is known.
-    pub(super) fn grants_into(&mut self, grants: &mut Grants) -> Result<(), InspectError> {
+    pub(in crate::provision) fn grants_into(&mut self, grants: &mut Grants) -> Result<(), InspectError> {
         let public: Option<bool> = self.take()?;
         let grantee: Option<String> = self.take()?;
         let privileges: Option<Vec<String>> = self.take()?;
@@ -99,7 +103,7 @@ impl Cells {
     }
 
     /// Two cells: whether it is PUBLIC, and the name if not.
-    pub(super) fn grantee(&mut self) -> Result<Grantee, InspectError> {
+    pub(in crate::provision) fn grantee(&mut self) -> Result<Grantee, InspectError> {
         match self.take()? {
             true => self.take::<String>().map(|_| Grantee::Public),
             false => self.role().map(Grantee::Role),
@@ -125,11 +129,12 @@ impl Cells {
 }
 
 /// Three columns for [`Cells::grants_into`], of the join that [`privileges_of`] writes.
-pub(super) const PRIVILEGES: &str = "a.grantee = 0, pg_get_userbyid(a.grantee)::text, a.privileges";
+pub(in crate::provision) const PRIVILEGES: &str =
+    "a.grantee = 0, pg_get_userbyid(a.grantee)::text, a.privileges";
 
 /// Who but the owner has what by the owner's grant: one row for each grantee, and one of NULLs where there is none. `kind` is the letter
 /// that `acldefault` knows the default by, as SQL.
-pub(super) fn privileges_of(list: &str, kind: &str, owner: &str) -> String {
+pub(in crate::provision) fn privileges_of(list: &str, kind: &str, owner: &str) -> String {
     format!(
         "LEFT JOIN LATERAL (SELECT x.grantee, array_agg(DISTINCT x.privilege_type::text) AS privileges \
          FROM aclexplode(coalesce({list}, acldefault({kind}, {owner}))) x \

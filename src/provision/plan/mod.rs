@@ -21,7 +21,7 @@ mod lockout;
 mod memberships;
 mod objects;
 mod obstacle;
-mod reach;
+pub(super) mod reach;
 mod rename;
 mod roles;
 mod scene;

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::process::{Command, Output};
 
 const CLEAR: &str = "drop database if exists it_c with (force);\n\
-    drop role if exists it_c_owner, it_c_rw, it_c_ro, it_c_maker, it_c_writer, it_c_reader, it_c_new;\n\
+    drop role if exists it_c_owner, it_c_rw, it_c_ro, it_c_maker, it_c_writer, it_c_reader, it_c_new, it_nobody;\n\
     drop role if exists it_c_provisioner, it_c_admin";
 
 const MANIFEST: &str = r#"# Who may be whom. This line stays.
@@ -203,6 +203,46 @@ fn may_not(proxy: &Proxy, user: &str, sql: &str, because: &str) {
     let told = as_user(proxy, user, sql);
     assert_ne!(told.code, 0, "{user} may: {sql}");
     assert!(told.err.contains(because), "{because}\n{}", told.all());
+}
+
+/// By IAM, as sessions log in.
+#[test]
+fn isolation_is_tried_by_those_whom_iam_lets_dbproxy_be() {
+    let (sandbox, _turn) = Sandbox::shared();
+    let _one_at_a_time = turn();
+    let house = House::new(sandbox);
+    let reader = "[clusters.orders.users.it_c_reader]";
+    let nobody = "[clusters.orders.users.it_nobody]\nroles = [\"it_c_ro\"]\n\n";
+    house.edit(reader, &format!("{nobody}{reader}"));
+    house.run(&["apply"]).done();
+    // IAM lets dbproxy be all of these but the last.
+    let _proxy = street(sandbox);
+    let told = house.run(&["verify", "isolation", "-o", "json"]);
+    assert_eq!(told.code, 5, "the sandbox has open databases: {}", told.all());
+    let json: Value = serde_json::from_str(&told.out).unwrap();
+    let cell = |user: &str| {
+        let cells = json["matrix"].as_array().unwrap();
+        let cell = cells
+            .iter()
+            .find(|cell| cell["db_user"] == user && cell["database"] == "it_c");
+        let cell = cell.unwrap_or_else(|| panic!("{user}: {json}"));
+        ["found", "login"].map(|key| cell[key].as_str().unwrap().to_owned())
+    };
+    assert_eq!(cell("it_c_maker"), ["own", "in"]);
+    assert_eq!(cell("it_c_writer"), ["write", "in"]);
+    assert_eq!(cell("it_c_reader"), ["read", "in"]);
+    assert_eq!(cell("it_nobody"), ["read", "not tried"]);
+    assert!(
+        told.out.contains("\"not_tried_because\":\"no token\""),
+        "{}",
+        told.out
+    );
+    let of_it_c = json["breaks"].as_array().unwrap().iter();
+    assert_eq!(
+        of_it_c.filter(|finding| finding["database"] == "it_c").count(),
+        0,
+        "{json}"
+    );
 }
 
 #[test]

@@ -5,11 +5,14 @@ mod changes;
 mod drops;
 mod founding;
 mod ground;
+mod isolation;
 mod names;
 mod others;
 mod properties;
+mod revoked;
 mod rights;
 
+use crate::support::Sandbox;
 use crate::support::modern::MAJORS;
 use dbproxy::domain::name::TargetName;
 use dbproxy::provision::manifest;
@@ -28,13 +31,15 @@ fn on_all(work: impl Fn(&Ground) + Sync) {
 }
 
 fn on(majors: &[u32], work: impl Fn(&Ground) + Sync) {
+    // Before any server: who waits for one while it keeps the sandbox from others would wait for ever.
+    let (sandbox, _turn) = Sandbox::shared();
     let work = &work;
     let failed = std::thread::scope(|scope| {
         let runs: Vec<_> = majors
             .iter()
             .map(|major| {
                 scope.spawn(move || {
-                    let ground = Ground::new(*major);
+                    let ground = Ground::new(sandbox, *major);
                     let outcome = catch_unwind(AssertUnwindSafe(|| work(&ground)));
                     outcome
                         .err()
@@ -57,11 +62,15 @@ fn said(panic: &(dyn std::any::Any + Send)) -> String {
 
 /// What a cluster's part of a manifest means, its tables named without the cluster.
 fn wanted(text: &str) -> Wanted {
-    let text = format!("[clusters.c]\n\n{text}").replace("\n[", "\n[clusters.c.");
-    let text = text.trim_start_matches("[clusters.c]\n");
-    let read = manifest::read(text, SystemTime::now());
+    let text = manifest_of(text);
+    let read = manifest::read(&text, SystemTime::now());
     let manifest = read.unwrap_or_else(|problems| panic!("{problems}\n{text}"));
     manifest.clusters[&TargetName::new("c").unwrap()].wanted(SystemTime::now())
+}
+
+fn manifest_of(text: &str) -> String {
+    let text = format!("[clusters.c]\n\n{text}").replace("\n[", "\n[clusters.c.");
+    text.trim_start_matches("[clusters.c]\n").to_owned()
 }
 
 /// Two databases of one owner, and somebody for each template.

@@ -36,11 +36,17 @@ fn started(arguments: &[&str]) -> (Child, Value) {
 
 pub const MAJORS: [u32; 6] = [13, 14, 15, 16, 17, 18];
 
-/// A server of one major version that has a socket and lets everybody in; its superuser is `postgres`.
+/// A server of one major version. Its socket lets everybody in, its superuser is `postgres`; beside that it takes
+/// passwords inside TLS.
 pub struct Major {
     /// Holds its input open.
     _child: Child,
     pub socket: String,
+    pub port: u16,
+    /// The superuser's. Whoever is to log in through dbproxy gets the same.
+    pub password: String,
+    ca: String,
+    password_file: std::path::PathBuf,
     /// Tests of the whole cluster exclude one another.
     turn: Mutex<()>,
 }
@@ -48,19 +54,49 @@ pub struct Major {
 static STARTED: [OnceLock<Major>; MAJORS.len()] = [const { OnceLock::new() }; MAJORS.len()];
 
 impl Major {
-    /// The server, for oneself.
-    pub fn alone(major: u32) -> (&'static Self, MutexGuard<'static, ()>) {
+    /// The server, for oneself. Whoever has none of the sandbox yet must not ask for it afterwards: it is the caller's,
+    /// for as long as this is.
+    pub fn alone(sandbox: &Sandbox, major: u32) -> (&'static Self, MutexGuard<'static, ()>) {
         let at = MAJORS.iter().position(|known| *known == major).unwrap();
         let server = STARTED[at].get_or_init(|| {
-            let (child, state) = started(&["--major", &major.to_string()]);
+            let directory = sandbox.dir.to_str().unwrap();
+            let (child, state) = started(&[
+                "--dir",
+                directory,
+                "--major",
+                &major.to_string(),
+                "--user",
+                "postgres",
+            ]);
+            let password = state["password"].as_str().unwrap().to_owned();
+            let password_file = sandbox.dir.join(format!("major-{}.password", child.id()));
+            std::fs::write(&password_file, &password).unwrap();
             Self {
                 _child: child,
                 socket: state["socket"].as_str().unwrap().to_owned(),
+                port: u16::try_from(state["port"].as_u64().unwrap()).unwrap(),
+                password,
+                ca: sandbox.text("/ca/proxy_ca"),
+                password_file,
                 turn: Mutex::new(()),
             }
         });
         let turn = server.turn.lock().unwrap_or_else(PoisonError::into_inner);
         (server, turn)
+    }
+}
+
+impl Major {
+    /// A target where everybody logs in with the stored password.
+    pub fn target(&self, name: &str) -> String {
+        format!(
+            "[targets.{name}]\nlisten = [\"127.0.0.1:0\"]\nendpoint = \"localhost\"\nport = {0}\n\
+             dial = \"127.0.0.1:{0}\"\nca_file = \"{1}\"\nregion = \"us-east-1\"\ndb_users = [\"*\"]\n\
+             credential = {{ kind = \"password_file\", file = \"{2}\" }}\n",
+            self.port,
+            self.ca,
+            self.password_file.display()
+        )
     }
 }
 

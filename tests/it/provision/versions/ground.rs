@@ -1,7 +1,10 @@
-//! A cluster of one version, empty but for a provisioner: no superuser, ADMIN of `rds_iam` and `pg_monitor`.
+//! A cluster of one version, empty but for a provisioner: no superuser, ADMIN of `rds_iam` and `pg_monitor`. Users come
+//! by the socket, or through dbproxy.
 
 use super::super::{PROVISIONER, wait_for};
 use crate::support::modern::Major;
+use crate::support::proxy::dbproxy;
+use crate::support::{Proxy, Sandbox};
 use dbproxy::domain::reason::CloseReason;
 use dbproxy::error::{Refusal, SqlState};
 use dbproxy::provision::apply::{Applied, ApplyError, Options, Progress, apply};
@@ -11,12 +14,15 @@ use dbproxy::provision::name::Database;
 use dbproxy::provision::plan::plan;
 use dbproxy::provision::step::Plan;
 use dbproxy::provision::wanted::Wanted;
-use std::sync::MutexGuard;
+use std::sync::{MutexGuard, OnceLock};
 use tokio_postgres::{Client, Error, NoTls, SimpleQueryMessage};
 
 pub struct Ground {
     pub major: u32,
-    socket: &'static str,
+    pub sandbox: &'static Sandbox,
+    pub server: &'static Major,
+    /// In front of the server, once users are to log in through it.
+    proxy: OnceLock<Proxy>,
     _alone: MutexGuard<'static, ()>,
 }
 
@@ -26,11 +32,13 @@ const SETTLERS: &str = "create role rds_iam;\n\
     grant pg_monitor to dbproxy_provisioner with admin option";
 
 impl Ground {
-    pub fn new(major: u32) -> Self {
-        let (server, alone) = Major::alone(major);
+    pub fn new(sandbox: &'static Sandbox, major: u32) -> Self {
+        let (server, alone) = Major::alone(sandbox, major);
         let ground = Self {
             major,
-            socket: &server.socket,
+            sandbox,
+            server,
+            proxy: OnceLock::new(),
             _alone: alone,
         };
         ground.anew();
@@ -56,6 +64,23 @@ impl Ground {
                 self.administer("postgres", statement);
             }
         }
+    }
+
+    /// From now on users log in through a dbproxy, which has a password for those there are: here is no IAM.
+    pub fn through_dbproxy(&self) -> &Proxy {
+        let users = "select format('alter role %I password ', rolname) from pg_roles where rolcanlogin and oid >= 16384";
+        let change: Vec<String> = self
+            .administer("postgres", users)
+            .lines()
+            .map(|begin| format!("{begin}'{}';", self.server.password))
+            .collect();
+        let hashed = "set password_encryption = 'scram-sha-256';";
+        self.administer("postgres", &format!("{hashed}{}", change.concat()));
+        self.proxy.get_or_init(|| {
+            let mut proxy = Proxy::start(self.sandbox, &self.server.target("c"));
+            proxy.keep_secret(&self.server.password);
+            proxy
+        })
     }
 
     /// As the superuser.
@@ -96,8 +121,13 @@ impl Ground {
     }
 
     async fn connect(&self, user: &str, database: &str) -> Result<Client, Error> {
-        let (client, connection) = tokio_postgres::Config::new()
-            .host(self.socket)
+        let mut config = tokio_postgres::Config::new();
+        let proxy = self.proxy.get();
+        match proxy.filter(|_| user != "postgres" && user != PROVISIONER) {
+            Some(proxy) => config.host("127.0.0.1").port(proxy.port()),
+            None => config.host(&self.server.socket).port(self.server.port),
+        };
+        let (client, connection) = config
             .user(user)
             .dbname(database)
             .application_name(APPLICATION)
@@ -105,6 +135,24 @@ impl Ground {
             .await?;
         tokio::spawn(connection);
         Ok(client)
+    }
+
+    /// dbproxy, with this manifest of cluster `c`, and the way there as the provisioner.
+    pub fn command(&self, manifest: &str, arguments: &[&str]) -> (i32, String) {
+        let proxy = self.proxy.get().expect("users come through dbproxy");
+        let path = proxy.config.with_extension("access.toml");
+        std::fs::write(&path, manifest).unwrap();
+        let output = dbproxy(&self.sandbox.aws_env("dbproxy"))
+            .args(arguments)
+            .env("DBPROXY_CONFIG", &proxy.config)
+            .env("DBPROXY_MANIFEST", &path)
+            .output()
+            .unwrap();
+        let _ = std::fs::remove_file(&path);
+        let told = [output.stdout, output.stderr].concat();
+        let told = String::from_utf8_lossy(&told).into_owned();
+        assert!(!told.contains(&self.server.password), "a secret: {told}");
+        (output.status.code().unwrap_or(-1), told)
     }
 
     pub fn plan(&self, wanted: &Wanted) -> Plan {

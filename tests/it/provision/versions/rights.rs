@@ -1,4 +1,5 @@
-//! Templates and explicit privileges, tried by those who have them, on what is there and on what comes later.
+//! Templates and explicit privileges, tried through dbproxy by those who have them, on what is there and on what comes
+//! later.
 
 use super::ground::Ground;
 use super::{SHOP, on_all, wanted};
@@ -16,6 +17,7 @@ fn everybody_may_do_what_the_manifest_says_and_nothing_else() {
         let shop = wanted(SHOP);
         ground.settle(&shop);
         heed_notes(ground, &shop);
+        let proxy = ground.through_dbproxy();
         ground.can("migrator", "app", STOCK);
         ground.can("migrator", "archive", "create table public.old (id integer)");
         // Single objects get theirs by a run that finds them.
@@ -26,6 +28,11 @@ fn everybody_may_do_what_the_manifest_says_and_nothing_else() {
         watchers(ground);
         clerks(ground);
         settings(ground);
+        // It was dbproxy that let them in, and nobody else.
+        for user in ["migrator", "writer", "reader", "monitor", "clerk"] {
+            let opened = format!("db_user=\"{user}\"");
+            assert!(proxy.log().contains(&opened), "{user}\n{}", proxy.log());
+        }
     });
 }
 
