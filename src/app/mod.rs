@@ -1,5 +1,6 @@
 //! The one place where the parts meet: builds everything once, runs it, reloads, drains.
 
+mod book;
 mod callers;
 pub mod doctor;
 mod listeners;
@@ -15,6 +16,7 @@ pub use signals::{Signals, Stopped};
 
 use crate::access::audit::By;
 use crate::access::audit::sink::SinkError;
+use crate::access::catalog::{Catalog, Entry};
 use crate::access::credential::Credentials;
 use crate::access::credential::budget::LoginBudgets;
 use crate::access::identity::lockout::Lockout;
@@ -39,6 +41,7 @@ use crate::traffic::session::cancel::CancelKeys;
 use crate::traffic::session::registry::Registry;
 use crate::traffic::session::sources::Sources;
 use crate::traffic::upstream::Connector;
+use book::Book;
 use listeners::{bind, psql_command};
 use parts::{identity_of_callers, join_peers, load_client_tls, open_admin, open_audit};
 use room::Room;
@@ -88,6 +91,7 @@ pub struct App {
     reloads: mpsc::Receiver<AskedReload>,
     drain_timeout: Duration,
     policies: Option<watch::Place>,
+    book: Option<Arc<Book>>,
     session_grace: Duration,
 }
 
@@ -114,12 +118,15 @@ impl App {
         let audit = open_audit(&settings.audit, &clock)?;
         let identity_of_callers = identity_of_callers(&settings, &clock, &background)?;
         let shutdown = Shutdown::new();
+        let catalog = Arc::new(Catalog::new(settings.policy.catalog.iter().cloned()));
+        let book = settings.manifest.clone().map(|setting| Arc::new(Book::new(setting)));
         let shared = Arc::new(Shared {
             config: settings.session,
             audit: Arc::new(audit),
             identity: identity_of_callers,
             lockout: Lockout::new(settings.callers.login_failures),
             policy: settings.policy.policy.clone(),
+            catalog: catalog.clone(),
             deciding: Arc::new(Semaphore::new(thread_count(settings.workers).div_ceil(2))),
             clock,
             credentials,
@@ -139,7 +146,7 @@ impl App {
             settings.admin,
             Handles {
                 shared: shared.clone(),
-                targets: settings.targets.clone().into(),
+                targets: served(&catalog, &settings),
                 max_clients: room.clients,
                 started: started.clone(),
                 stop: stop.clone(),
@@ -150,7 +157,7 @@ impl App {
         .await?;
         let drain_timeout = settings.drain_timeout;
         let (policies, session_grace) = (watch::Place::of(&settings.policy), settings.session_grace);
-        let listeners = bind(settings, identity.as_ref())?;
+        let listeners = bind(settings, identity.as_ref(), &catalog)?;
         let peer_listener = peers
             .map(|(address, peers)| PeerListener::bind(address, peers))
             .transpose()?;
@@ -167,6 +174,7 @@ impl App {
             reloads,
             drain_timeout,
             policies,
+            book,
             session_grace,
         })
     }
@@ -194,7 +202,7 @@ impl App {
     /// Lets clients in.
     fn open(&mut self) {
         for listener in &self.listeners {
-            let target = &listener.door().target.name;
+            let target = listener.door().target.name();
             tracing::info!(address = %listener.address(), database_target = %target, "listening");
         }
         for listener in std::mem::take(&mut self.listeners) {
@@ -216,10 +224,11 @@ impl App {
             });
         }
         let shared = self.gate.shared.clone();
-        if let Some(place) = &self.policies {
-            oddities::tell(&shared.policy, &place.catalog);
+        if self.policies.is_some() {
+            oddities::tell(&shared.policy, &shared.catalog);
         }
-        let watching = watch::run(shared, self.policies.clone(), self.session_grace);
+        let (place, book) = (self.policies.clone(), self.book.clone());
+        let watching = watch::run(shared, place, book, self.session_grace);
         self.background.spawn("watch", watching);
         self.started.store(true, Ordering::Release);
     }
@@ -271,6 +280,12 @@ impl App {
         aside(move || audit.flush()).await;
         tracing::info!(all_drained = drained, "stopped");
     }
+}
+
+fn served(catalog: &Catalog, settings: &Settings) -> Arc<[Arc<Entry>]> {
+    let targets = settings.targets.iter();
+    let entries = targets.filter_map(|target| catalog.entry(&target.name));
+    entries.cloned().collect()
 }
 
 fn thread_count(configured: usize) -> usize {

@@ -26,7 +26,7 @@ pub fn run(flags: &Grant) -> Result<ExitCode, Failure> {
             .transpose()?,
         principal: principal.map_err(|error| Failure::text(1, format!("--principal: {error}")))?,
     };
-    let file = ManifestFile::read(&flags.places.at.manifest)?;
+    let file = ManifestFile::read(&flags.places.manifest()?)?;
     let (cluster, declared) = file.cluster(flags.cluster.as_deref())?;
     let text = edit::grant(&file.text, &cluster, &user, &role, &options, now).map_err(Failure::usage)?;
     let by_iam = declared.users.get(&user).is_none_or(|entry| entry.rds_iam);

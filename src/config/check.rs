@@ -5,12 +5,14 @@ mod callers;
 mod choose;
 mod general;
 mod listeners;
+mod manifest;
 mod peers;
 mod policy;
 
 pub use audit::{AuditSetting, audit_file};
 pub use callers::CallersSetting;
 pub use general::admin_address;
+pub use manifest::{ManifestSetting, manifest_path};
 pub use peers::PeersSetting;
 pub use policy::PolicySetting;
 
@@ -40,6 +42,8 @@ pub struct Settings {
     pub listeners: Vec<ListenerSetting>,
     pub targets: Vec<Target>,
     pub policy: PolicySetting,
+    /// What catalog and policies take from the access manifest, if one is named.
+    pub manifest: Option<ManifestSetting>,
     pub callers: CallersSetting,
     pub audit: AuditSetting,
     pub peers: Option<PeersSetting>,
@@ -97,12 +101,15 @@ pub fn check(
     let mut callers = CallersSetting::read(&mut root);
     let audit = AuditSetting::read(&mut root);
     let defaults = Defaults::read(&mut root, environment);
-    let configured = choose::read_targets(&mut root, &defaults, environment);
+    let read = manifest::with_targets(&mut root, &defaults, environment);
     let general = General::read(&mut root);
     callers.mtls = general.client_name.map(|name| mtls::Settings { name });
     let mut policy = policy::read_policy(&mut root);
     let peers = peers::read(&mut root);
     root.finish();
+    let Some((manifest, configured)) = read else {
+        return Err(problems.into_inner());
+    };
 
     let known = choose::targets(&configured);
     let mut chosen = choose::Choice {
@@ -139,6 +146,7 @@ pub fn check(
         listeners,
         targets: chosen.into_iter().map(|chosen| chosen.target).collect(),
         policy,
+        manifest,
         callers,
         audit,
         peers,

@@ -3,6 +3,7 @@
 mod ad_hoc;
 mod credential;
 mod defaults;
+pub mod manifest;
 mod names;
 mod propagation;
 mod server;
@@ -18,6 +19,7 @@ use crate::domain::target::{CredentialKind, Target};
 use credential::Surroundings;
 use names::Names;
 use server::{read_ca_file, read_region, region_of, trust_of};
+use manifest::Said;
 use std::collections::BTreeMap;
 
 /// Where a target is described; decides what it may leave out.
@@ -28,13 +30,13 @@ pub enum Described {
     OnCommandLine,
 }
 
-/// Reads one target. `None` when a mistake was found; the mistakes are in the section. Everything is
+/// Reads one target, with what the manifest says of it filled in. `None` when a mistake was found; the mistakes are in the section. Everything is
 /// read before anything is given up, so that no mistake hides another.
 pub fn read(
     name: &str,
     mut section: Section<'_>,
     described: Described,
-    environment: Environment<'_>,
+    (environment, said): (Environment<'_>, Option<Said<'_>>),
 ) -> Option<Target> {
     let target_name = section.convert("(name)", TargetName::new(name));
     if name.contains('/') {
@@ -60,6 +62,11 @@ pub fn read(
     let resource_id = section.string("resource_id");
     let account_id = section.string("account_id");
     server::judge_ids(&section, resource_id.as_deref(), account_id.as_deref());
+    if let Some(said) = &said {
+        said.judge_ids(&section, resource_id.as_deref(), account_id.as_deref());
+        said.judge_region(&section, region.given(), endpoint);
+        said.judge_databases(&section, &databases);
+    }
     let around = Surroundings {
         target: Some(name),
         resource_id: resource_id.as_deref(),
@@ -71,7 +78,14 @@ pub fn read(
     if !is_broker && user_credentials.values().any(|kind| kind.broker().is_some()) {
         section.problem("users", "holds a `broker`, which only a target as a whole can be");
     }
-    let users = who::with_own_credentials(users, &user_credentials);
+    let users = match said {
+        Some(said) => said.users(&section, users, &user_credentials),
+        None => who::with_own_credentials(users, &user_credentials),
+    };
+    let db_roles = match said {
+        Some(said) => said.roles(&section, db_roles, &users),
+        None => db_roles,
+    };
     who::judge_user(&section, &users, default_db_user.as_ref());
     who::judge_roles(&section, &users, &db_roles);
     who::judge_database(&section, &databases, default_database.as_ref());
@@ -84,6 +98,7 @@ pub fn read(
     let propagation = propagation::read_of(&mut section, is_broker);
     section.finish();
     let account_id = account_id.or_else(|| credential.as_ref().and_then(credential::account_of));
+    let declared = said.map(|said| said.declared(region.as_ref(), &users));
     let names = names?;
     Some(Target {
         name: target_name?,
@@ -97,6 +112,7 @@ pub fn read(
         trust: trust?,
         users,
         db_roles,
+        declared: declared.unwrap_or_default(),
         databases,
         default_database,
         default_db_user,

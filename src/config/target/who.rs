@@ -70,7 +70,9 @@ pub fn judge_roles(section: &Section<'_>, users: &Users, roles: &BTreeMap<DbRole
 }
 
 pub fn judge_user(section: &Section<'_>, users: &Users, default: Option<&DbUser>) {
-    if matches!(users, Users::Listed(list) if list.is_empty()) {
+    // A manifest may have none yet.
+    let nobody = matches!(users, Users::Listed(list) if list.is_empty());
+    if nobody && !section.is_filled("db_users") {
         section.problem("db_users", "lists nobody; `[\"*\"]` allows any db user");
     } else if let Some(user) = default.filter(|user| !users.lists(user)) {
         let what = format_args!("`{user}` is not in `db_users`");

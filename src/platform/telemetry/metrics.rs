@@ -32,6 +32,7 @@ struct Inner {
     login_retries: Counter,
     decisions: Family<OneLabel, Counter>,
     policy_reloads: Family<OneLabel, Counter>,
+    manifest_reloads: Family<OneLabel, Counter>,
     cancels: Family<OneLabel, Counter>,
     audit_lines: Family<OneLabel, Counter>,
 }
@@ -104,6 +105,7 @@ impl Metrics {
             login_retries: Counter::default(),
             decisions: Family::default(),
             policy_reloads: Family::default(),
+            manifest_reloads: Family::default(),
             cancels: Family::default(),
             audit_lines: Family::default(),
         };
@@ -183,6 +185,14 @@ impl Metrics {
     pub fn policy_reloaded(&self, replaced: bool) {
         let label = if replaced { "replaced" } else { "refused" };
         self.0.policy_reloads.get_or_create(&[("outcome", label)]).inc();
+    }
+
+    pub fn manifest_reloaded(&self, replaced: bool) {
+        let label = if replaced { "replaced" } else { "refused" };
+        self.0
+            .manifest_reloads
+            .get_or_create(&[("outcome", label)])
+            .inc();
     }
 
     pub fn decided(&self, allowed: bool) {
@@ -271,6 +281,11 @@ impl Inner {
             "policy_reloads",
             "Reloads of the policies, by outcome",
             self.policy_reloads.clone(),
+        );
+        registry.register(
+            "manifest_reloads",
+            "Reloads of the access manifest, by outcome",
+            self.manifest_reloads.clone(),
         );
         registry.register(
             "cancel_requests",

@@ -6,6 +6,7 @@
 pub mod arn;
 mod cluster;
 pub mod edit;
+pub mod file;
 mod judge;
 mod names;
 mod node;
