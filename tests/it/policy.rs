@@ -204,8 +204,17 @@ fn cells_tell_permits_denials_and_faults_apart() {
     own.write(
         "dbproxy.toml",
         &std::fs::read_to_string(&own.config).unwrap().replace(
-            "db_users = [\"app_rw\", \"app_ro\", \"reporting\", \"pgmonitor\", \"cdc\", \"orders_owner\"]",
-            "db_users = [\"*\"]",
+            "manifest = \"policies/access.toml\"",
+            "",
+        )
+        .split("[targets.tenants]")
+        .next()
+        .unwrap()
+        .replace(
+            "default_database",
+            "db_users = [\"*\"]\n\
+             db_roles = { a = [\"app_rw\"], b = [\"app_ro\", \"reporting\"], c = [\"orders_owner\"] }\n\
+             default_database",
         ),
     );
     let table = text(&own.run(&["matrix"]).stdout);

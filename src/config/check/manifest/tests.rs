@@ -192,7 +192,7 @@ fn another_manifest_makes_other_targets_or_none() {
     assert_eq!(manifest.clusters.len(), 1);
     assert_eq!(targets[0].users, Users::Listed(vec![user("new"), user("tool")]));
     // What the target says itself still has to be so.
-    let without = MANIFEST.replace("databases.app]", "databases.b]");
+    let without = MANIFEST.replace("databases.app]", "databases.b]\nowner = \"app_owner\"");
     let told = setting.with(without, &|_| None).unwrap_err();
     assert!(told.contains("`app` is none of clusters.a.databases"), "{told}");
     let told = setting.with("x = 1".to_owned(), &|_| None).unwrap_err();
