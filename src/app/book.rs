@@ -96,7 +96,10 @@ pub async fn reload(
         move || book.read(&shared, &refused, asked)
     });
     match read.await {
-        None => (refused, Some(Err("the access manifest could not be read".to_owned()))),
+        None => (
+            refused,
+            Some(Err("the access manifest could not be read".to_owned())),
+        ),
         Some(Read::Same) => (refused, None),
         Some(Read::Broken { read, why }) => {
             tracing::error!(error = %why, "the access manifest was not reloaded, the present one stays in force");

@@ -10,6 +10,7 @@ pub mod provision;
 mod reload;
 mod room;
 mod signals;
+mod take_back;
 mod watch;
 
 pub use signals::{Signals, Stopped};
@@ -50,6 +51,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use take_back::TakeBack;
 use tokio::sync::{Notify, Semaphore, mpsc};
 
 /// After the grace is over, how long closing may take.
@@ -92,6 +94,7 @@ pub struct App {
     drain_timeout: Duration,
     policies: Option<watch::Place>,
     book: Option<Arc<Book>>,
+    take_back: Option<TakeBack>,
     session_grace: Duration,
 }
 
@@ -119,7 +122,10 @@ impl App {
         let identity_of_callers = identity_of_callers(&settings, &clock, &background)?;
         let shutdown = Shutdown::new();
         let catalog = Arc::new(Catalog::new(settings.policy.catalog.iter().cloned()));
-        let book = settings.manifest.clone().map(|setting| Arc::new(Book::new(setting)));
+        let book = settings
+            .manifest
+            .clone()
+            .map(|setting| Arc::new(Book::new(setting)));
         let shared = Arc::new(Shared {
             config: settings.session,
             audit: Arc::new(audit),
@@ -155,6 +161,7 @@ impl App {
             },
         )
         .await?;
+        let take_back = take_back(&settings, &shared, book.as_ref(), &background);
         let drain_timeout = settings.drain_timeout;
         let (policies, session_grace) = (watch::Place::of(&settings.policy), settings.session_grace);
         let listeners = bind(settings, identity.as_ref(), &catalog)?;
@@ -175,6 +182,7 @@ impl App {
             drain_timeout,
             policies,
             book,
+            take_back,
             session_grace,
         })
     }
@@ -230,6 +238,9 @@ impl App {
         let (place, book) = (self.policies.clone(), self.book.clone());
         let watching = watch::run(shared, place, book, self.session_grace);
         self.background.spawn("watch", watching);
+        if let Some(house) = self.take_back.take() {
+            self.background.spawn("take back", take_back::run(house));
+        }
         self.started.store(true, Ordering::Release);
     }
 
@@ -280,6 +291,29 @@ impl App {
         aside(move || audit.flush()).await;
         tracing::info!(all_drained = drained, "stopped");
     }
+}
+
+/// Only if asked to: the provisioner's credential must be at hand for it.
+fn take_back(
+    settings: &Settings,
+    shared: &Arc<Shared>,
+    book: Option<&Arc<Book>>,
+    background: &Background,
+) -> Option<TakeBack> {
+    let wanted = settings
+        .manifest
+        .as_ref()
+        .is_some_and(|manifest| manifest.take_back);
+    let book = book.filter(|_| wanted)?.clone();
+    let targets = settings.targets.iter();
+    let served = targets.filter(|target| target.credential.broker().is_none());
+    Some(TakeBack {
+        shared: shared.clone(),
+        book,
+        background: background.clone(),
+        dial: settings.dial,
+        served: served.map(|target| target.name.clone()).collect(),
+    })
 }
 
 fn served(catalog: &Catalog, settings: &Settings) -> Arc<[Arc<Entry>]> {

@@ -17,9 +17,9 @@ use super::source::Environment;
 use crate::domain::name::{DbUser, TargetName};
 use crate::domain::target::{CredentialKind, Target};
 use credential::Surroundings;
+use manifest::Said;
 use names::Names;
 use server::{read_ca_file, read_region, region_of, trust_of};
-use manifest::Said;
 use std::collections::BTreeMap;
 
 /// Where a target is described; decides what it may leave out.

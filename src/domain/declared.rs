@@ -62,7 +62,9 @@ impl Declared {
     /// When roles of the user end that have not yet, the earliest first.
     pub fn ends(&self, user: &DbUser, now: SystemTime) -> BTreeSet<SystemTime> {
         let roles = self.0.get(user).into_iter().flat_map(|user| user.roles.values());
-        roles.filter_map(|until| until.filter(|until| *until > now)).collect()
+        roles
+            .filter_map(|until| until.filter(|until| *until > now))
+            .collect()
     }
 }
 

@@ -93,7 +93,10 @@ impl NotPermitted {
     pub fn ends(&self) -> Option<String> {
         let ends = self.ended.iter().map(|(role, end)| {
             let end = rfc3339(*end);
-            format!("the grant of \"{role}\" to db user \"{}\" ended at {end}", self.user)
+            format!(
+                "the grant of \"{role}\" to db user \"{}\" ended at {end}",
+                self.user
+            )
         });
         let ends: Vec<_> = ends.collect();
         (!ends.is_empty()).then(|| ends.join(", "))

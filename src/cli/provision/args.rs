@@ -87,6 +87,10 @@ pub struct Grant {
     pub cluster: Option<String>,
     #[command(flatten)]
     pub places: Places,
+    /// Make sure that ROLE opens this database; else the roles that do are named. A grant is always of the whole role: what
+    /// else it opens is told
+    #[arg(long, value_name = "DB")]
+    pub database: Option<String>,
     /// An IAM role or user that may be USER, too
     #[arg(long, value_name = "ARN")]
     pub principal: Option<String>,

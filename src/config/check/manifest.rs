@@ -61,7 +61,9 @@ enum Given {
 
 /// Where the manifest is, by the configuration.
 pub fn manifest_path(file: &Table) -> Option<PathBuf> {
-    file.get("manifest").and_then(|path| path.as_str()).map(PathBuf::from)
+    file.get("manifest")
+        .and_then(|path| path.as_str())
+        .map(PathBuf::from)
 }
 
 fn read(root: &mut Section<'_>) -> Given {
@@ -70,7 +72,10 @@ fn read(root: &mut Section<'_>) -> Given {
     let take_back = read_provision(root);
     let Some(path) = path else {
         if take_back {
-            root.problem("provision.take_back", "goes with `manifest`, which says when grants end");
+            root.problem(
+                "provision.take_back",
+                "goes with `manifest`, which says when grants end",
+            );
         }
         return if named { Given::Wrong } else { Given::Not };
     };

@@ -90,7 +90,10 @@ impl Said<'_> {
         };
         let own = endpoint.and_then(|endpoint| endpoint.region.as_ref());
         if let Some(other) = given.into_iter().chain(own).find(|region| *region != wanted) {
-            let what = format_args!("`{other}` (by the target) is not `{wanted}`, which is {}", self.place("region"));
+            let what = format_args!(
+                "`{other}` (by the target) is not `{wanted}`, which is {}",
+                self.place("region")
+            );
             section.misfit("region", what);
         }
     }
@@ -111,7 +114,10 @@ impl Said<'_> {
             self.contradiction(section, "db_users", "*", "users");
             return Users::Any;
         };
-        for user in listed.iter().filter(|user| !self.cluster.users.contains_key(*user)) {
+        for user in listed
+            .iter()
+            .filter(|user| !self.cluster.users.contains_key(*user))
+        {
             self.contradiction(section, "db_users", user, "users");
         }
         for user in own.keys().filter(|user| **user != self.cluster.provisioner) {
@@ -127,7 +133,10 @@ impl Said<'_> {
     pub fn judge_databases(&self, section: &Section<'_>, databases: &[DatabaseName]) {
         let known = &self.cluster.databases;
         let is_known = |name: &DatabaseName| known.keys().any(|known| known.as_str() == name.as_str());
-        for name in databases.iter().filter(|name| !known.is_empty() && !is_known(name)) {
+        for name in databases
+            .iter()
+            .filter(|name| !known.is_empty() && !is_known(name))
+        {
             self.contradiction(section, "databases", name, "databases");
         }
     }

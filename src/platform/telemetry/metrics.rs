@@ -33,6 +33,7 @@ struct Inner {
     decisions: Family<OneLabel, Counter>,
     policy_reloads: Family<OneLabel, Counter>,
     manifest_reloads: Family<OneLabel, Counter>,
+    grants_taken_back: Family<OneLabel, Counter>,
     cancels: Family<OneLabel, Counter>,
     audit_lines: Family<OneLabel, Counter>,
 }
@@ -106,6 +107,7 @@ impl Metrics {
             decisions: Family::default(),
             policy_reloads: Family::default(),
             manifest_reloads: Family::default(),
+            grants_taken_back: Family::default(),
             cancels: Family::default(),
             audit_lines: Family::default(),
         };
@@ -189,8 +191,14 @@ impl Metrics {
 
     pub fn manifest_reloaded(&self, replaced: bool) {
         let label = if replaced { "replaced" } else { "refused" };
+        self.0.manifest_reloads.get_or_create(&[("outcome", label)]).inc();
+    }
+
+    /// Of one db user, by this dbproxy.
+    pub fn grants_taken_back(&self, done: bool) {
+        let label = if done { "done" } else { "failed" };
         self.0
-            .manifest_reloads
+            .grants_taken_back
             .get_or_create(&[("outcome", label)])
             .inc();
     }
@@ -286,6 +294,11 @@ impl Inner {
             "manifest_reloads",
             "Reloads of the access manifest, by outcome",
             self.manifest_reloads.clone(),
+        );
+        registry.register(
+            "grants_taken_back",
+            "Ended grants of db users that were to be taken back in the database, by outcome",
+            self.grants_taken_back.clone(),
         );
         registry.register(
             "cancel_requests",

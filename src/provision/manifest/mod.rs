@@ -13,6 +13,7 @@ mod node;
 mod object;
 mod principals;
 mod problems;
+mod reach;
 mod resolve;
 mod role;
 #[cfg(test)]

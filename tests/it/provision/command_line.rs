@@ -1,6 +1,7 @@
 //! Provisioning as people do it: from the command line, and seen by those who then log in through dbproxy.
 
 mod changes;
+mod ends;
 
 use super::{Town, turn};
 use crate::support::proxy::{config_file, dbproxy};
@@ -149,6 +150,12 @@ impl Drop for House {
 
 /// A dbproxy through which the new users log in.
 fn street(sandbox: &Sandbox) -> Proxy {
+    allow(sandbox);
+    let users = "db_users = [\"it_c_maker\", \"it_c_writer\", \"it_c_reader\", \"it_c_new\", \"app_ro\"]";
+    Proxy::start(sandbox, &sandbox.target("orders", users))
+}
+
+fn allow(sandbox: &Sandbox) {
     let resource = format!(
         "arn:aws:rds-db:us-east-1:{}:dbuser:{}/it_c_*",
         sandbox.text("/aws/accounts/a"),
@@ -171,8 +178,6 @@ fn street(sandbox: &Sandbox) -> Proxy {
         "{}",
         String::from_utf8_lossy(&allowed.stderr)
     );
-    let users = "db_users = [\"it_c_maker\", \"it_c_writer\", \"it_c_reader\", \"it_c_new\", \"app_ro\"]";
-    Proxy::start(sandbox, &sandbox.target("orders", users))
 }
 
 /// SQL in the new database.

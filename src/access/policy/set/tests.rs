@@ -749,7 +749,9 @@ fn app() -> Caller {
 fn declared(user: &str, until: Option<SystemTime>) -> Arc<Target> {
     let mut target = Target::clone(&target());
     let user = DbUser::new(user).unwrap();
-    target.declared.may_be(&user, "arn:aws:iam::111122223333:role/team/app");
+    target
+        .declared
+        .may_be(&user, "arn:aws:iam::111122223333:role/team/app");
     target
         .declared
         .has_role(&user, &DbRole::new("reader").unwrap(), until);
@@ -789,7 +791,8 @@ fn whom_the_manifest_lists_one_policy_permits() {
 fn a_grant_that_ends_takes_its_permit_along() {
     let end = now() + Duration::from_secs(60);
     let target = declared("app_ro", Some(end));
-    let by_role = r#"@id("r") permit (principal, action, resource in DbRole::"orders/reader") when { context.tls };"#;
+    let by_role =
+        r#"@id("r") permit (principal, action, resource in DbRole::"orders/reader") when { context.tls };"#;
     let by_name = r#"@id("n") permit (principal, action, resource == DbUser::"orders/app_ro");"#;
     for text in [GRANTED, by_role, by_name] {
         let policy = Policy::of(set(text), Groups::default());
@@ -803,13 +806,23 @@ fn a_grant_that_ends_takes_its_permit_along() {
         assert_eq!(denied.ended, [(DbRole::new("reader").unwrap(), end)]);
         let hint = Denial::NotPermitted(denied).refusal().hint.unwrap();
         assert!(hint.contains("ended at 2026-11-25T10:01:00Z"), "{hint}");
-        assert!(hint.contains("`dbproxy grant app_ro reader --cluster orders"), "{hint}");
+        assert!(
+            hint.contains("`dbproxy grant app_ro reader --cluster orders"),
+            "{hint}"
+        );
         // Who would not have been let in either learns of no grant.
         let mut asked = asked_of(&target, "app_ro", end);
         asked.around.tls = false;
         asked.caller = jane();
-        let told = policy.decide(asked).err().map(|denial| denial.refusal().hint.unwrap());
-        assert_eq!(told.is_some_and(|hint| hint.contains("ended")), text == by_name, "{text}");
+        let told = policy
+            .decide(asked)
+            .err()
+            .map(|denial| denial.refusal().hint.unwrap());
+        assert_eq!(
+            told.is_some_and(|hint| hint.contains("ended")),
+            text == by_name,
+            "{text}"
+        );
         // Given anew, it goes on.
         let anew = declared("app_ro", None);
         assert_eq!(policy.renew(&permit, &anew, end).unwrap().expires(), None);

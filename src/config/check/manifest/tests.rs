@@ -59,7 +59,9 @@ impl Own {
     }
 
     fn target(&self, targets: &str) -> Target {
-        let settings = self.check(targets).unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
+        let settings = self
+            .check(targets)
+            .unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
         settings.targets[0].clone()
     }
 
@@ -124,7 +126,9 @@ fn what_the_target_says_itself_leaves_out() {
     let target = own.target(&format!("{A}db_roles = {{ reader = [\"app\"] }}\n"));
     assert_eq!(target.db_roles.len(), 1);
     // The cluster knows better than what all targets have in common.
-    let target = own.target(&format!("{A}[defaults]\ndb_users = [\"other\"]\naccount_id = \"999999999999\"\n"));
+    let target = own.target(&format!(
+        "{A}[defaults]\ndb_users = [\"other\"]\naccount_id = \"999999999999\"\n"
+    ));
     assert_eq!(target.account_id.as_deref(), Some("111122223333"));
     assert_eq!(target.users, Users::Listed(vec![user("app"), user("tool")]));
     // One that the manifest does not speak of is as it was.
@@ -151,7 +155,10 @@ fn a_contradiction_names_both_places() {
         "targets.a.db_roles: `tool` does not have the role `app_owner` by clusters.a.users of M",
         "targets.a.users: `old` is none of clusters.a.users of M",
     ] {
-        assert!(found.iter().any(|line| line == expected), "{expected}\n{found:#?}");
+        assert!(
+            found.iter().any(|line| line == expected),
+            "{expected}\n{found:#?}"
+        );
     }
     let any = own.mistakes(&format!("{A}db_users = [\"*\"]\n"));
     assert_eq!(any, ["targets.a.db_users: `*` is none of clusters.a.users of M"]);
@@ -161,7 +168,8 @@ fn a_contradiction_names_both_places() {
 #[test]
 fn nobody_is_offered_the_provisioner() {
     let own = Own::new(MANIFEST);
-    let with = "[targets.a.users.dbproxy_provisioner]\ncredential = { kind = \"secret\", secret_id = \"x\" }\n";
+    let with =
+        "[targets.a.users.dbproxy_provisioner]\ncredential = { kind = \"secret\", secret_id = \"x\" }\n";
     let target = own.target(&format!("{A}{with}"));
     assert!(!target.users.lists(&user("dbproxy_provisioner")));
     assert!(target.user_credentials.contains_key(&user("dbproxy_provisioner")));
@@ -172,11 +180,17 @@ fn a_manifest_with_a_mistake_is_told_alone() {
     let own = Own::new("[clusters.a]\nnope = 1\n");
     let found = own.mistakes(&format!("max_clients = 0\n{A}"));
     assert_eq!(found.len(), 2, "{found:?}");
-    assert!(found.iter().any(|line| line.starts_with("manifest: M: ")), "{found:?}");
+    assert!(
+        found.iter().any(|line| line.starts_with("manifest: M: ")),
+        "{found:?}"
+    );
     let gone = Own::new("");
     std::fs::remove_file(&gone.0).unwrap();
     let found = gone.mistakes(A);
-    assert!(found[0].starts_with("manifest: cannot read the access manifest `M`: "), "{found:?}");
+    assert!(
+        found[0].starts_with("manifest: cannot read the access manifest `M`: "),
+        "{found:?}"
+    );
     let table = "[provision]\ntake_back = true\n".parse().unwrap();
     let alone = check(table, CommandLine::default(), &|_| None).unwrap_err();
     assert!(alone.lines()[0].starts_with("provision.take_back: goes with `manifest`"));

@@ -30,10 +30,15 @@ fn templates_of_the_example() {
     let (ro, rw) = (name("read_only"), name("read_write"));
     assert_eq!(
         shown(&app.grants),
-        format!("{capture}: {{Connect}}; {monitor}: {{Connect}}; {ro}: {{Connect}}; {rw}: {{Connect, Temporary}}")
+        format!(
+            "{capture}: {{Connect}}; {monitor}: {{Connect}}; {ro}: {{Connect}}; {rw}: {{Connect, Temporary}}"
+        )
     );
     let schema = &app.schemas[&"app".to_owned().try_into().unwrap()];
-    assert_eq!(shown(&schema.grants), format!("{capture}: {{Usage}}; {ro}: {{Usage}}; {rw}: {{Usage}}"));
+    assert_eq!(
+        shown(&schema.grants),
+        format!("{capture}: {{Usage}}; {ro}: {{Usage}}; {rw}: {{Usage}}")
+    );
     assert_eq!(
         shown(&schema.on_all[&Kind::Table]),
         format!("{capture}: {{Select}}; {ro}: {{Select}}; {rw}: {{Select, Insert, Update, Delete}}")
