@@ -122,10 +122,7 @@ impl App {
         let identity_of_callers = identity_of_callers(&settings, &clock, &background)?;
         let shutdown = Shutdown::new();
         let catalog = Arc::new(Catalog::new(settings.policy.catalog.iter().cloned()));
-        let book = settings
-            .manifest
-            .clone()
-            .map(|setting| Arc::new(Book::new(setting)));
+        let book = settings.manifest.clone().map(Book::new).map(Arc::new);
         let shared = Arc::new(Shared {
             config: settings.session,
             audit: Arc::new(audit),

@@ -85,6 +85,9 @@ pub struct CommandLine {
     pub ad_hoc: AdHoc,
 }
 
+const NO_TARGETS: &str = "none given: name a target or an RDS endpoint on the command line, or a broker (`--via`), or \
+     configure [targets.<name>]";
+
 /// Judges file and command line together.
 pub fn check(
     file: Table,
@@ -107,10 +110,7 @@ pub fn check(
     let mut policy = policy::read_policy(&mut root);
     let peers = peers::read(&mut root);
     root.finish();
-    let Some((manifest, configured)) = read else {
-        return Err(problems.into_inner());
-    };
-
+    let (manifest, configured) = read.ok_or_else(|| problems.borrow().clone())?;
     let known = choose::targets(&configured);
     let mut chosen = choose::Choice {
         ad_hoc: &command_line.ad_hoc,
@@ -120,9 +120,7 @@ pub fn check(
     }
     .choose(configured, &command_line.targets);
     if chosen.is_empty() && problems.borrow().is_empty() {
-        let none = "none given: name a target or an RDS endpoint on the command line, or a broker (`--via`), or configure \
-             [targets.<name>]";
-        problems.borrow_mut().add("targets", none);
+        problems.borrow_mut().add("targets", NO_TARGETS);
     }
     policy.catalog = catalog(known, &chosen);
     let common = listeners::Common {

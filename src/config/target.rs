@@ -30,21 +30,15 @@ pub enum Described {
     OnCommandLine,
 }
 
-/// Reads one target, with what the manifest says of it filled in. `None` when a mistake was found; the mistakes are in the section. Everything is
-/// read before anything is given up, so that no mistake hides another.
+/// Reads one target, with what the manifest says of it filled in. `None` when a mistake was found; the mistakes are in the
+/// section. Everything is read before anything is given up, so that no mistake hides another.
 pub fn read(
     name: &str,
     mut section: Section<'_>,
     described: Described,
     (environment, said): (Environment<'_>, Option<Said<'_>>),
 ) -> Option<Target> {
-    let target_name = section.convert("(name)", TargetName::new(name));
-    if name.contains('/') {
-        section.problem(
-            "(name)",
-            "holds a `/`, which policies put between target and db user",
-        );
-    }
+    let target_name = read_name(&section, name);
     let is_broker = credential::is_broker(&section);
     if is_broker {
         // It decides itself who may be whom.
@@ -64,8 +58,7 @@ pub fn read(
     server::judge_ids(&section, resource_id.as_deref(), account_id.as_deref());
     if let Some(said) = &said {
         said.judge_ids(&section, resource_id.as_deref(), account_id.as_deref());
-        said.judge_region(&section, region.given(), endpoint);
-        said.judge_databases(&section, &databases);
+        said.judge_place(&section, region.given(), endpoint, &databases);
     }
     let around = Surroundings {
         target: Some(name),
@@ -78,14 +71,7 @@ pub fn read(
     if !is_broker && user_credentials.values().any(|kind| kind.broker().is_some()) {
         section.problem("users", "holds a `broker`, which only a target as a whole can be");
     }
-    let users = match said {
-        Some(said) => said.users(&section, users, &user_credentials),
-        None => who::with_own_credentials(users, &user_credentials),
-    };
-    let db_roles = match said {
-        Some(said) => said.roles(&section, db_roles, &users),
-        None => db_roles,
-    };
+    let (users, db_roles) = who::known(&section, said, (users, db_roles), &user_credentials);
     who::judge_user(&section, &users, default_db_user.as_ref());
     who::judge_roles(&section, &users, &db_roles);
     who::judge_database(&section, &databases, default_database.as_ref());
@@ -120,6 +106,16 @@ pub fn read(
         user_credentials,
         propagation,
     })
+}
+
+fn read_name(section: &Section<'_>, name: &str) -> Option<TargetName> {
+    if name.contains('/') {
+        section.problem(
+            "(name)",
+            "holds a `/`, which policies put between target and db user",
+        );
+    }
+    section.convert("(name)", TargetName::new(name))
 }
 
 fn read_user_credentials(

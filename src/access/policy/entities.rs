@@ -248,6 +248,7 @@ pub fn context_of(question: &Question) -> Result<Context, QuestionError> {
 }
 
 /// What is asked for, beside the parties.
+#[derive(Clone, Copy)]
 struct Asked<'a> {
     database: &'a str,
     role: Option<&'a str>,

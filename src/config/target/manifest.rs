@@ -79,12 +79,14 @@ impl Said<'_> {
         }
     }
 
-    pub fn judge_region(
+    pub fn judge_place(
         &self,
         section: &Section<'_>,
         given: Option<&Region>,
         endpoint: Option<&EndpointName>,
+        databases: &[DatabaseName],
     ) {
+        self.judge_databases(section, databases);
         let Some(wanted) = &self.cluster.region else {
             return;
         };
@@ -130,7 +132,7 @@ impl Said<'_> {
         Users::Listed(listed)
     }
 
-    pub fn judge_databases(&self, section: &Section<'_>, databases: &[DatabaseName]) {
+    fn judge_databases(&self, section: &Section<'_>, databases: &[DatabaseName]) {
         let known = &self.cluster.databases;
         let is_known = |name: &DatabaseName| known.keys().any(|known| known.as_str() == name.as_str());
         for name in databases

@@ -232,7 +232,27 @@ impl Metrics {
 }
 
 impl Inner {
+    fn register_rereadings(&mut self) {
+        let registry = &mut self.registry;
+        registry.register(
+            "policy_reloads",
+            "Reloads of the policies, by outcome",
+            self.policy_reloads.clone(),
+        );
+        registry.register(
+            "manifest_reloads",
+            "Reloads of the access manifest, by outcome",
+            self.manifest_reloads.clone(),
+        );
+        registry.register(
+            "grants_taken_back",
+            "Ended grants of db users that were to be taken back in the database, by outcome",
+            self.grants_taken_back.clone(),
+        );
+    }
+
     fn register(&mut self) {
+        self.register_rereadings();
         let registry = &mut self.registry;
         registry.register(
             "connections_accepted",
@@ -285,21 +305,6 @@ impl Inner {
             self.login_retries.clone(),
         );
         registry.register("policy_decisions", "Policy decisions", self.decisions.clone());
-        registry.register(
-            "policy_reloads",
-            "Reloads of the policies, by outcome",
-            self.policy_reloads.clone(),
-        );
-        registry.register(
-            "manifest_reloads",
-            "Reloads of the access manifest, by outcome",
-            self.manifest_reloads.clone(),
-        );
-        registry.register(
-            "grants_taken_back",
-            "Ended grants of db users that were to be taken back in the database, by outcome",
-            self.grants_taken_back.clone(),
-        );
         registry.register(
             "cancel_requests",
             "CancelRequests, by outcome",
