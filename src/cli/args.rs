@@ -2,7 +2,7 @@
 
 use super::iam_policy::args::IamPolicy;
 use super::policy::args::Policy;
-use super::provision::args::{Apply, Grant, Grants, Plan, Revoke};
+use super::provision::args::{Apply, Drift, Grant, Grants, Plan, Revoke};
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use std::path::PathBuf;
@@ -18,7 +18,7 @@ use std::path::PathBuf;
     args_conflicts_with_subcommands = true,
     disable_help_subcommand = true,
     after_help = "Exit codes: 0 done; 1 usage or configuration; 2 policy denied; 3 target unreachable; \
-                  4 login failed; 130 SIGINT; 143 SIGTERM (0 with --exit-zero-on-sigterm)."
+                  4 login failed; 5 drift was found; 130 SIGINT; 143 SIGTERM (0 with --exit-zero-on-sigterm)."
 )]
 pub struct Arguments {
     #[command(subcommand)]
@@ -113,6 +113,8 @@ pub enum Command {
     Plan(Plan),
     /// Make a cluster what the access manifest says
     Apply(Apply),
+    /// Show where the access manifest, the database and IAM have moved apart, and what mends it
+    Drift(Drift),
     /// Give a database user a role, in the access manifest and in the database
     Grant(Grant),
     /// Take a role from a database user, or drop the user, and end its sessions

@@ -6,6 +6,7 @@ pub mod args;
 mod audit;
 mod connect;
 mod doctor;
+mod drift;
 pub mod exit;
 mod grant;
 mod grants;
@@ -46,6 +47,7 @@ pub fn main() -> ExitCode {
         Some(Command::Policy(command)) => policy::run(&command),
         Some(Command::Plan(plan)) => plan::run(&plan),
         Some(Command::Apply(apply)) => apply::run(&apply),
+        Some(Command::Drift(drift)) => drift::run(&drift),
         Some(Command::Grant(grant)) => grant::run(&grant),
         Some(Command::Revoke(revoke)) => revoke::run(&revoke),
         Some(Command::Grants(grants)) => grants::run(&grants),

@@ -16,6 +16,7 @@ use crate::provision::narrow::narrow;
 use crate::provision::plan::{self, Obstacle};
 use crate::provision::sessions::{self, EndError, Ended};
 use crate::provision::step::Plan;
+use crate::provision::wanted::Wanted;
 
 /// Why there is no plan.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +53,15 @@ pub enum Presence {
     Foreign,
 }
 
+/// What is wanted and what was found.
+#[derive(Debug)]
+pub struct Compared {
+    pub wanted: Wanted,
+    pub inspected: Inspected,
+    pub plan: Plan,
+    pub obstacles: Vec<Obstacle>,
+}
+
 /// The way into one cluster, and what the manifest says of it.
 pub struct Provisioning {
     doors: ClusterDoors,
@@ -80,6 +90,19 @@ impl Provisioning {
         let wanted = self.cluster.wanted(self.clock.now());
         let inspected = self.look_into_all().await?;
         plan::plan(&wanted, &inspected).map_err(PlanError::Obstacles)
+    }
+
+    /// The same with all that it rests on, also where something stands in the way.
+    pub async fn compare(&self) -> Result<Compared, InspectError> {
+        let wanted = self.cluster.wanted(self.clock.now());
+        let inspected = self.look_into_all().await?;
+        let (plan, obstacles) = plan::sketch(&wanted, &inspected);
+        Ok(Compared {
+            wanted,
+            inspected,
+            plan,
+            obstacles,
+        })
     }
 
     /// The same as far as it concerns this user.

@@ -1,0 +1,1 @@
+//! A finding of each kind, and none where there is nothing.
