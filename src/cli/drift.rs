@@ -50,9 +50,13 @@ pub fn run(flags: &Drift) -> Result<ExitCode, Failure> {
         }));
         report.looked_at("database", format!("cluster {name}"));
         let notes = compared.plan.notes.iter();
-        report.notes.extend(notes.map(|note| format!("cluster {name}: {note}")));
+        report
+            .notes
+            .extend(notes.map(|note| format!("cluster {name}: {note}")));
     }
-    let inspected = compared.into_iter().map(|(name, compared)| (name, compared.inspected));
+    let inspected = compared
+        .into_iter()
+        .map(|(name, compared)| (name, compared.inspected));
     planes::resource_ids(&settings, &chosen, &mut report);
     planes::iam(
         &file.manifest.clusters,
@@ -114,7 +118,9 @@ async fn compare(
 ) -> Result<Compared, Failure> {
     let Some(target) = settings.targets.iter().find(|target| target.name == *name) else {
         let mut failure = Failure::text(1, "the configuration has no target of this name");
-        failure.hint = Some(format!("A cluster of the manifest needs a target of its name: [targets.{name}]"));
+        failure.hint = Some(format!(
+            "A cluster of the manifest needs a target of its name: [targets.{name}]"
+        ));
         return Err(failure);
     };
     let provisioning = Provisioning::new(settings, background, target, cluster.clone()).await;

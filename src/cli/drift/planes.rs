@@ -34,7 +34,10 @@ pub fn details(files: &[PathBuf]) -> Result<Option<Vec<Found>>, Failure> {
         let read = File::open(path).and_then(|file| file.take(most).read_to_end(&mut bytes));
         read.map_err(|error| Failure::text(1, format!("cannot read {shown}: {}", Chain(&error))))?;
         if u64::try_from(bytes.len()).is_ok_and(|length| length > BYTES_MAX) {
-            return Err(Failure::text(1, format!("{shown}: the limit is {}", output::bytes(BYTES_MAX))));
+            return Err(Failure::text(
+                1,
+                format!("{shown}: the limit is {}", output::bytes(BYTES_MAX)),
+            ));
         }
         details.take(&shown.to_string(), &bytes);
     }
@@ -52,7 +55,10 @@ pub fn usage(files: &[PathBuf]) -> Result<Option<usage::Usage>, Failure> {
     let mut seen = usage::Usage::default();
     let summary = query::run(files, &Filter::default(), |line| seen.take(line)).map_err(Failure::usage)?;
     if summary.skipped > 0 {
-        output::note(&format!("{} audit lines were skipped: they are no JSON objects, or too long", summary.skipped));
+        output::note(&format!(
+            "{} audit lines were skipped: they are no JSON objects, or too long",
+            summary.skipped
+        ));
     }
     Ok(Some(seen))
 }
@@ -68,7 +74,10 @@ pub fn resource_ids(settings: &Settings, chosen: &Clusters, report: &mut Report)
 }
 
 fn known(settings: &Settings) -> BTreeMap<&TargetName, Known> {
-    let own = settings.targets.iter().filter(|target| target.credential.broker().is_none());
+    let own = settings
+        .targets
+        .iter()
+        .filter(|target| target.credential.broker().is_none());
     let known = own.map(|target| {
         let known = Known {
             account: target.account_id.clone(),
@@ -96,7 +105,12 @@ pub fn iam(
     let (mut sites, mut mistakes) = (Vec::new(), Vec::new());
     for (name, cluster) in all {
         let mut own = Vec::new();
-        sites.extend(Site::new(name, cluster, known.get(name).unwrap_or(&nothing), &mut own));
+        sites.extend(Site::new(
+            name,
+            cluster,
+            known.get(name).unwrap_or(&nothing),
+            &mut own,
+        ));
         // Of another cluster they are for its own run.
         mistakes.extend(own.into_iter().filter(|_: &Mistake| chosen.contains_key(name)));
     }
@@ -111,7 +125,10 @@ pub fn iam(
             return report.failures.push(Failure::usage(mistakes));
         }
     };
-    let other_ids = settings.targets.iter().filter_map(|target| target.resource_id.clone());
+    let other_ids = settings
+        .targets
+        .iter()
+        .filter_map(|target| target.resource_id.clone());
     let findings = iam::findings(&iam::Facts {
         sites: &sites,
         inspected,
@@ -128,7 +145,10 @@ pub fn iam(
     }
     for site in sites.iter().filter(|site| chosen.contains_key(site.name)) {
         if !found.iter().any(|found| found.account == site.account) {
-            let what = format!("account {} of cluster {}: no file is about it", site.account, site.name);
+            let what = format!(
+                "account {} of cluster {}: no file is about it",
+                site.account, site.name
+            );
             report.not_looked_at("iam", what);
         }
     }

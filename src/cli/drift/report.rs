@@ -56,7 +56,10 @@ impl Report {
         let clusters: BTreeSet<_> = self.findings.iter().map(|finding| &finding.cluster).collect();
         let named = clusters.iter().filter(|name| name.is_some());
         for cluster in named.chain(clusters.iter().filter(|name| name.is_none())) {
-            let own = self.findings.iter().filter(|finding| finding.cluster == **cluster);
+            let own = self
+                .findings
+                .iter()
+                .filter(|finding| finding.cluster == **cluster);
             let heading = match cluster {
                 Some(name) => format!("cluster {name}:"),
                 None => "in no cluster of the manifest:".to_owned(),
@@ -66,9 +69,14 @@ impl Report {
         if !self.notes.is_empty() {
             line("notes:");
         }
-        self.notes.iter().for_each(|note| line(&format!("  {}", printable(note))));
+        self.notes
+            .iter()
+            .for_each(|note| line(&format!("  {}", printable(note))));
         for (heading, all) in [("looked at", &self.looked), ("not looked at", &self.not_looked)] {
-            let all: Vec<String> = all.iter().map(|(plane, what)| format!("{plane} ({what})")).collect();
+            let all: Vec<String> = all
+                .iter()
+                .map(|(plane, what)| format!("{plane} ({what})"))
+                .collect();
             if !all.is_empty() {
                 line(&format!("{heading}: {}", printable(&all.join(", "))));
             }
@@ -77,7 +85,12 @@ impl Report {
     }
 
     fn summary(&self) -> String {
-        let of = |severity| self.findings.iter().filter(|one| one.severity() == severity).count();
+        let of = |severity| {
+            self.findings
+                .iter()
+                .filter(|one| one.severity() == severity)
+                .count()
+        };
         let could_not = match self.failures.len() {
             0 => String::new(),
             1 => "; 1 thing could not be looked at".to_owned(),
@@ -125,7 +138,11 @@ fn show(heading: &str, findings: &[&Finding]) {
             Mend::Sql(_) => "let who may run in SQL: ",
             Mend::Edit(_) => "",
         };
-        line(&format!("  {}: {how}{}", numbers.join(", "), printable(mend.text())));
+        line(&format!(
+            "  {}: {how}{}",
+            numbers.join(", "),
+            printable(mend.text())
+        ));
     }
     line("");
 }

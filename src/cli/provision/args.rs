@@ -59,8 +59,10 @@ pub struct Apply {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Exit codes: 0 no drift; 1 something could not be looked at (the rest is reported); 5 drift.\n\n\
-    Nothing is changed. Kinds of findings and what mends each: docs/drift.md.")]
+#[command(
+    after_help = "Exit codes: 0 no drift; 1 something could not be looked at (the rest is reported); 5 drift.\n\n\
+    Nothing is changed. Kinds of findings and what mends each: docs/drift.md."
+)]
 pub struct Drift {
     /// A cluster of the manifest [default: all]
     pub cluster: Option<String>,

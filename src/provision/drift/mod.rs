@@ -10,7 +10,7 @@ mod finding;
 pub mod iam;
 mod kind;
 mod roles;
-mod statement;
+pub(super) mod statement;
 mod steps;
 #[cfg(test)]
 mod tests;

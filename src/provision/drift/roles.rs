@@ -27,7 +27,9 @@ pub fn findings(facts: &Facts<'_>) -> Vec<Finding> {
                 findings.extend(powers(facts, name, role));
                 findings.extend(stuck_memberships(facts, name, role));
             }
-            None if role.marked && !is_former_name(facts, name) => findings.push(left(facts, name)),
+            // A step says so.
+            None if is_former_name(facts, name) => {}
+            None if role.marked => findings.push(left(facts, name)),
             None => findings.extend(foreign_member(facts, name, role)),
         }
         findings.extend(login(facts, name, role));
@@ -71,7 +73,11 @@ fn left(facts: &Facts<'_>, name: &RoleName) -> Finding {
     told(facts, Kind::RoleLeftManifest, subject, what, apply(facts))
 }
 
-fn powers<'a>(facts: &'a Facts<'_>, name: &'a RoleName, role: &InspectedRole) -> impl Iterator<Item = Finding> {
+fn powers<'a>(
+    facts: &'a Facts<'_>,
+    name: &'a RoleName,
+    role: &InspectedRole,
+) -> impl Iterator<Item = Finding> {
     let powers = [
         (role.superuser, "SUPERUSER"),
         (role.replication, "REPLICATION"),
@@ -80,7 +86,13 @@ fn powers<'a>(facts: &'a Facts<'_>, name: &'a RoleName, role: &InspectedRole) ->
     powers.into_iter().filter(|(has, _)| *has).map(move |(_, power)| {
         let what = format!("has {power}, which no role of a manifest has");
         let mend = Mend::Sql(format!("ALTER ROLE {} NO{power};", identifier(name)));
-        told(facts, Kind::ExcessPower, format!("role {:?}", name.as_str()), what, mend)
+        told(
+            facts,
+            Kind::ExcessPower,
+            format!("role {:?}", name.as_str()),
+            what,
+            mend,
+        )
     })
 }
 
@@ -89,10 +101,19 @@ fn stuck_memberships(facts: &Facts<'_>, name: &RoleName, role: &InspectedRole) -
     let Some(wanted) = facts.wanted.roles.get(name) else {
         return Vec::new();
     };
-    let statements: Vec<&String> = facts.plan.steps.iter().flat_map(|step| &step.statements).collect();
+    let statements: Vec<&String> = facts
+        .plan
+        .steps
+        .iter()
+        .flat_map(|step| &step.statements)
+        .collect();
     let with_options = facts.inspected.server.has_membership_options();
     let mut findings = Vec::new();
-    for row in role.member_of.iter().filter(|row| !wanted.member_of.contains_key(&row.role)) {
+    for row in role
+        .member_of
+        .iter()
+        .filter(|row| !wanted.member_of.contains_key(&row.role))
+    {
         let revoke = format!("REVOKE {} FROM {}", identifier(&row.role), identifier(name));
         let is_leaving = facts.inspected.roles.get(&row.role).is_some_and(|of| of.marked)
             && !facts.wanted.roles.contains_key(&row.role);
@@ -100,14 +121,19 @@ fn stuck_memberships(facts: &Facts<'_>, name: &RoleName, role: &InspectedRole) -
             continue;
         }
         let (of, grantor) = (row.role.as_str(), row.grantor.as_str());
-        let what = format!("is a member of {of:?} by a grant of {grantor:?}, which the manifest does not give it");
+        let what =
+            format!("is a member of {of:?} by a grant of {grantor:?}, which the manifest does not give it");
         let by = match with_options {
             true => format!(" GRANTED BY {}", identifier(&row.grantor)),
             false => String::new(),
         };
         let mend = Mend::Sql(format!("{revoke}{by};"));
         let subject = format!("role {:?}", name.as_str());
-        findings.push(told(facts, Kind::ExtraMembership, subject, what, mend));
+        let kind = match of == RDS_IAM {
+            true => Kind::PasswordUserReachesRdsIam,
+            false => Kind::ExtraMembership,
+        };
+        findings.push(told(facts, kind, subject, what, mend));
     }
     findings
 }
@@ -127,7 +153,10 @@ fn foreign_member(facts: &Facts<'_>, name: &RoleName, role: &InspectedRole) -> O
         .iter()
         .filter(uses)
         .find(|row| facts.wanted.roles.contains_key(&row.role))?;
-    let what = format!("is not managed, and a member of {:?}, which is", row.role.as_str());
+    let what = format!(
+        "is not managed, and a member of {:?}, which is",
+        row.role.as_str()
+    );
     let revoke = format!("REVOKE {} FROM {};", identifier(&row.role), identifier(name));
     let subject = format!("role {:?}", name.as_str());
     Some(told(facts, Kind::ForeignMember, subject, what, Mend::Sql(revoke)))
@@ -159,7 +188,13 @@ fn login(facts: &Facts<'_>, name: &RoleName, role: &InspectedRole) -> Option<Fin
     };
     if by_password {
         let what = format!("is meant for a password and reaches rds_iam, so that no password works: {way}");
-        return Some(told(facts, Kind::PasswordUserReachesRdsIam, subject, what, Mend::Sql(revoke)));
+        return Some(told(
+            facts,
+            Kind::PasswordUserReachesRdsIam,
+            subject,
+            what,
+            Mend::Sql(revoke),
+        ));
     }
     if wanted.is_some() || role.marked || is_former_name(facts, name) {
         return None;

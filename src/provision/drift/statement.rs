@@ -118,10 +118,22 @@ pub fn read(statement: &str) -> Option<Deed> {
             N(name),
             ..,
         ] => setting(role, Some(database), name, verb),
-        [W("ALTER"), W("ROLE"), N(role), W(verb @ ("SET" | "RESET")), N(name), ..] => {
-            setting(role, None, name, verb)
-        }
-        [W("ALTER"), W("ROLE"), N(role), W("NOLOGIN"), W("PASSWORD"), W("NULL")]
+        [
+            W("ALTER"),
+            W("ROLE"),
+            N(role),
+            W(verb @ ("SET" | "RESET")),
+            N(name),
+            ..,
+        ] => setting(role, None, name, verb),
+        [
+            W("ALTER"),
+            W("ROLE"),
+            N(role),
+            W("NOLOGIN"),
+            W("PASSWORD"),
+            W("NULL"),
+        ]
         | [W("REASSIGN" | "DROP"), W("OWNED"), W("BY"), N(role), ..]
         | [W("DROP"), W("ROLE"), N(role)] => Deed::End { role: own(role) },
         [W("ALTER"), W("ROLE"), N(role), ..] => {
@@ -132,7 +144,14 @@ pub fn read(statement: &str) -> Option<Deed> {
             }
         }
         [W("CREATE"), W("DATABASE"), N(name)] => Deed::CreateDatabase { name: own(name) },
-        [W("ALTER"), W(what @ ("DATABASE" | "SCHEMA")), N(name), W("OWNER"), W("TO"), N(owner)] => Deed::Owner {
+        [
+            W("ALTER"),
+            W(what @ ("DATABASE" | "SCHEMA")),
+            N(name),
+            W("OWNER"),
+            W("TO"),
+            N(owner),
+        ] => Deed::Owner {
             what: if *what == "SCHEMA" { "schema" } else { "database" },
             name: own(name),
             owner: own(owner),
@@ -167,7 +186,16 @@ fn membership(placed: &[Placed<'_>]) -> Option<Deed> {
             });
         }
         [W("REVOKE"), N(role), W("FROM"), N(member), ..]
-        | [W("REVOKE"), W(_), W("OPTION"), W("FOR"), N(role), W("FROM"), N(member), ..] => (role, member),
+        | [
+            W("REVOKE"),
+            W(_),
+            W("OPTION"),
+            W("FOR"),
+            N(role),
+            W("FROM"),
+            N(member),
+            ..,
+        ] => (role, member),
         _ => return None,
     };
     let option = match words.get(1) {
@@ -203,7 +231,9 @@ fn privileges(statement: &str, placed: &[Placed<'_>], to_come: bool) -> Option<D
     if to_come {
         // The schema stands in the head.
         let schema = statement.get(..placed.get(verb)?.start)?;
-        let schema = schema.strip_prefix("ALTER DEFAULT PRIVILEGES IN ").unwrap_or_default();
+        let schema = schema
+            .strip_prefix("ALTER DEFAULT PRIVILEGES IN ")
+            .unwrap_or_default();
         on_what = format!("{on_what} IN {}", schema.trim());
     }
     let privileges = Privileges {
@@ -239,7 +269,10 @@ fn parts(statement: &str) -> Vec<Placed<'_>> {
                 }
             }
             c if c.is_alphabetic() => {
-                while characters.next_if(|(_, c)| c.is_alphanumeric() || *c == '_').is_some() {}
+                while characters
+                    .next_if(|(_, c)| c.is_alphanumeric() || *c == '_')
+                    .is_some()
+                {}
                 let end = characters.peek().map_or(statement.len(), |(end, _)| *end);
                 Part::Word(statement.get(start..end).unwrap_or_default())
             }

@@ -4,8 +4,9 @@ use super::Facts;
 use super::finding::{Finding, Mend};
 use super::kind::Kind;
 use super::statement::{Deed, Privileges, read};
-use crate::provision::name::RDS_IAM;
+use crate::provision::name::{Database, RDS_IAM};
 use crate::provision::plan::Obstacle;
+use crate::provision::sql::identifier;
 use crate::provision::step::{Step, StepKind};
 use std::collections::BTreeSet;
 
@@ -21,7 +22,9 @@ pub fn findings(facts: &Facts<'_>) -> Vec<Finding> {
 fn deeds<'a>(facts: &Facts<'a>) -> Vec<(&'a Step, Option<Deed>)> {
     let steps = facts.plan.steps.iter();
     let statements = steps.flat_map(|step| step.statements.iter().map(move |statement| (step, statement)));
-    statements.map(|(step, statement)| (step, read(statement))).collect()
+    statements
+        .map(|(step, statement)| (step, read(statement)))
+        .collect()
 }
 
 /// What the plan as a whole says about each of its statements.
@@ -31,6 +34,8 @@ struct Scene<'a> {
     /// What is made anew: that it has nothing yet goes without saying.
     new_roles: BTreeSet<&'a str>,
     new_databases: BTreeSet<&'a str>,
+    /// By database: `SCHEMA "s"`.
+    new_schemas: BTreeSet<(Option<&'a str>, String)>,
     /// Roles that the provisioner lends itself for the run.
     lent: BTreeSet<&'a str>,
 }
@@ -42,10 +47,20 @@ impl<'a> Scene<'a> {
             mend: apply(facts),
             new_roles: BTreeSet::new(),
             new_databases: BTreeSet::new(),
+            new_schemas: BTreeSet::new(),
             lent: BTreeSet::new(),
         };
-        for deed in deeds.iter().filter_map(|(_, deed)| deed.as_ref()) {
+        let known = deeds
+            .iter()
+            .filter_map(|(step, deed)| Some((step, deed.as_ref()?)));
+        for (step, deed) in known {
             match deed {
+                Deed::Schema { name } => {
+                    let at = step.database.as_ref().map(Database::as_str);
+                    scene
+                        .new_schemas
+                        .insert((at, format!("SCHEMA {}", identifier(name))))
+                }
                 Deed::Create { role } => scene.new_roles.insert(role),
                 Deed::CreateDatabase { name } => scene.new_databases.insert(name),
                 Deed::Join { role, member } if scene.is_provisioner(member) => scene.lent.insert(role),
@@ -64,13 +79,19 @@ impl<'a> Scene<'a> {
     }
 
     fn wants_database(&self, name: &str) -> bool {
-        self.facts.wanted.databases.keys().any(|known| known.as_str() == name)
+        self.facts
+            .wanted
+            .databases
+            .keys()
+            .any(|known| known.as_str() == name)
     }
 
     /// `db user "app"`
     fn role(&self, name: &str) -> String {
         let mut roles = self.facts.wanted.roles.iter();
-        let login = roles.find(|(known, _)| known.as_str() == name).map(|(_, role)| role.login);
+        let login = roles
+            .find(|(known, _)| known.as_str() == name)
+            .map(|(_, role)| role.login);
         match login {
             Some(true) => format!("db user {name:?}"),
             Some(false) => format!("db role {name:?}"),
@@ -117,7 +138,9 @@ impl<'a> Scene<'a> {
             Deed::Join { role, member } => {
                 is_new(role) || is_new(member) || self.is_provisioner(member) || !self.is_wanted(member)
             }
-            Deed::Leave { role, member, .. } if self.is_provisioner(member) => self.lent.contains(role.as_str()),
+            Deed::Leave { role, member, .. } if self.is_provisioner(member) => {
+                self.lent.contains(role.as_str())
+            }
             // The end of a role is a finding of its own.
             Deed::Leave { member, .. } => !self.is_wanted(member),
             Deed::End { .. } => true,
@@ -129,15 +152,26 @@ impl<'a> Scene<'a> {
             Deed::Limit { database } => in_new(Some(database)),
             Deed::Give(privileges) | Deed::Take(privileges) => {
                 let on_new = named_database(&privileges.on).is_some_and(|name| in_new(Some(&name)));
-                on_new || in_new(at) || privileges.whom.as_ref().is_some_and(is_new)
+                on_new
+                    || in_new(at)
+                    || self.is_in_new_schema(&privileges.on, at)
+                    || privileges.whom.as_ref().is_some_and(is_new)
             }
             _ => in_new(at),
         }
     }
 
+    /// `SCHEMA "s"`, or `TABLES IN SCHEMA "s"`.
+    fn is_in_new_schema(&self, on: &str, at: Option<&str>) -> bool {
+        let mut schemas = self.new_schemas.iter();
+        schemas.any(|(place, schema)| *place == at && on.ends_with(schema.as_str()))
+    }
+
     fn of_role(&self, deed: &Deed) -> Option<(Kind, String, String)> {
         Some(match deed {
-            Deed::Setting { role, name, is_set, .. } => {
+            Deed::Setting {
+                role, name, is_set, ..
+            } => {
                 let what = match is_set {
                     true => format!("the setting {name} is not what the manifest says"),
                     false => format!("has the setting {name}, and the manifest none"),
@@ -157,18 +191,28 @@ impl<'a> Scene<'a> {
                 member,
                 option: Some(option),
             } => {
-                let what = format!("is a member of {role:?} with {option} OPTION, which the manifest does not give");
+                let what =
+                    format!("is a member of {role:?} with {option} OPTION, which the manifest does not give");
                 (Kind::ExtraMembership, self.role(member), what)
             }
             Deed::Leave { role, member, .. } => {
-                let by_iam = self.facts.wanted.roles.iter().any(|(name, wanted)| {
-                    name.as_str() == member && wanted.login && role == RDS_IAM
-                });
+                let by_iam = self
+                    .facts
+                    .wanted
+                    .roles
+                    .iter()
+                    .any(|(name, wanted)| name.as_str() == member && wanted.login && role == RDS_IAM);
                 let what = match by_iam {
-                    true => "is a member of rds_iam, so its password does not work (rds_iam = false)".to_owned(),
+                    true => {
+                        "is a member of rds_iam, so its password does not work (rds_iam = false)".to_owned()
+                    }
                     false => format!("is a member of {role:?}, which the manifest does not give it"),
                 };
-                let kind = if by_iam { Kind::PasswordUserReachesRdsIam } else { Kind::ExtraMembership };
+                let kind = if by_iam {
+                    Kind::PasswordUserReachesRdsIam
+                } else {
+                    Kind::ExtraMembership
+                };
                 (kind, self.role(member), what)
             }
             _ => return None,
@@ -191,7 +235,9 @@ impl<'a> Scene<'a> {
                 let what = format!("is not what the manifest says, which is {text}");
                 (Kind::RoleChanged, self.role(role), what)
             }
-            Deed::CreateDatabase { name } => (Kind::MissingDatabase, format!("database {name:?}"), of_manifest()),
+            Deed::CreateDatabase { name } => {
+                (Kind::MissingDatabase, format!("database {name:?}"), of_manifest())
+            }
             Deed::Owner { what, name, owner } => {
                 let told = format!("does not belong to {owner:?}, its owner by the manifest");
                 (Kind::OwnerChanged, format!("{what} {name:?}"), told)
@@ -200,7 +246,11 @@ impl<'a> Scene<'a> {
                 let what = "its connection limit is not what the manifest says".to_owned();
                 (Kind::SettingChanged, format!("database {database:?}"), what)
             }
-            Deed::Extension { name } => (Kind::MissingExtension, format!("extension {name:?}"), of_manifest()),
+            Deed::Extension { name } => (
+                Kind::MissingExtension,
+                format!("extension {name:?}"),
+                of_manifest(),
+            ),
             Deed::Schema { name } => (Kind::MissingSchema, format!("schema {name:?}"), of_manifest()),
             _ => return None,
         })
@@ -225,7 +275,9 @@ impl<'a> Scene<'a> {
             ),
             (false, None) => (
                 Kind::PublicPrivilege,
-                format!("everybody has {what} on {on_what}, and the manifest gives it to nobody but its roles"),
+                format!(
+                    "everybody has {what} on {on_what}, and the manifest gives it to nobody but its roles"
+                ),
             ),
             (false, Some(_)) => (
                 Kind::ExtraPrivilege,

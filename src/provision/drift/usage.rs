@@ -79,7 +79,11 @@ pub fn findings(asked: &Question<'_>, usage: &Usage) -> Result<Vec<Finding>, Not
         let oldest = Timestamp::try_from(oldest).unwrap_or(Timestamp::UNIX_EPOCH);
         return Err(NotJudged::TooShort(oldest, asked.days));
     }
-    let is_used = |user: &DbUser| usage.last(asked.targets, user.as_str()).is_some_and(|last| last >= since);
+    let is_used = |user: &DbUser| {
+        usage
+            .last(asked.targets, user.as_str())
+            .is_some_and(|last| last >= since)
+    };
     let users = asked.cluster.users.keys();
     let unused: BTreeSet<&DbUser> = users.filter(|user| !is_used(user)).collect();
     let users = unused.iter().map(|user| unused_user(asked, usage, user));
@@ -134,7 +138,13 @@ fn unused_role(asked: &Question<'_>, role: &DbRole) -> Finding {
         "take [{key}] out of the manifest, where users name it too, and run dbproxy apply {} --allow-destructive",
         asked.name
     ));
-    told(asked, Kind::UnusedRole, format!("db role {:?}", role.as_str()), what, mend)
+    told(
+        asked,
+        Kind::UnusedRole,
+        format!("db role {:?}", role.as_str()),
+        what,
+        mend,
+    )
 }
 
 fn told(asked: &Question<'_>, kind: Kind, subject: String, what: String, mend: Mend) -> Finding {

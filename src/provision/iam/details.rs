@@ -87,7 +87,10 @@ impl Details {
                 }
             };
         }
-        let is_last = !page.value("IsTruncated").and_then(Value::as_bool).unwrap_or_default();
+        let is_last = !page
+            .value("IsTruncated")
+            .and_then(Value::as_bool)
+            .unwrap_or_default();
         self.has_last_page |= is_last && own.is_empty();
         for key in own {
             self.accounts.entry(key).or_default().is_whole |= is_last;
@@ -99,12 +102,15 @@ impl Details {
         let mut found = Vec::new();
         for ((partition, account), read) in std::mem::take(&mut self.accounts) {
             if !read.is_whole && !self.has_last_page {
-                self.mistakes.push(format!("account {account}: the last page is missing (IsTruncated)"));
+                self.mistakes.push(format!(
+                    "account {account}: the last page is missing (IsTruncated)"
+                ));
             }
             found.push(self.join(partition, account, read));
         }
         if found.is_empty() && self.mistakes.is_empty() {
-            self.mistakes.push("there is no user, group or role in these files".to_owned());
+            self.mistakes
+                .push("there is no user, group or role in these files".to_owned());
         }
         let more = self.mistakes.len().saturating_sub(TOLD_MAX);
         self.mistakes.truncate(TOLD_MAX);
@@ -130,7 +136,9 @@ impl Details {
                     (Some(arn), Some(principal)) => {
                         principal.groups.insert(arn.clone());
                     }
-                    _ => self.mistakes.push(format!("{user} is in the group `{name}`, which GroupDetailList does not have")),
+                    _ => self.mistakes.push(format!(
+                        "{user} is in the group `{name}`, which GroupDetailList does not have"
+                    )),
                 }
             }
         }
@@ -140,11 +148,19 @@ impl Details {
                 read.managed.insert(arn.clone(), policy.clone());
             }
         }
-        let principals = read.principals.iter().map(|(arn, principal)| (arn, &principal.held));
+        let principals = read
+            .principals
+            .iter()
+            .map(|(arn, principal)| (arn, &principal.held));
         for (arn, held) in principals.chain(&read.groups) {
-            for policy in held.attached.iter().filter(|policy| !read.managed.contains_key(*policy)) {
+            for policy in held
+                .attached
+                .iter()
+                .filter(|policy| !read.managed.contains_key(*policy))
+            {
                 let what = "which Policies does not have: leave out --filter, or add the policy's page";
-                self.mistakes.push(format!("{arn} has the policy {policy}, {what}"));
+                self.mistakes
+                    .push(format!("{arn} has the policy {policy}, {what}"));
             }
         }
         Found {
@@ -162,7 +178,11 @@ type Key = (String, AccountId);
 
 fn user(account: &mut Account, arn: String, entry: &At<'_>, mistaken: &mut Mistaken) {
     let groups = entry.value("GroupList").and_then(Value::as_array);
-    let groups = groups.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned);
+    let groups = groups
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .map(str::to_owned);
     account.members.entry(arn.clone()).or_default().extend(groups);
     let principal = FoundPrincipal {
         held: held(entry, "UserPolicyList", mistaken),
@@ -173,7 +193,9 @@ fn user(account: &mut Account, arn: String, entry: &At<'_>, mistaken: &mut Mista
 }
 
 fn group(account: &mut Account, arn: String, entry: &At<'_>, mistaken: &mut Mistaken) {
-    account.groups.insert(arn, held(entry, "GroupPolicyList", mistaken));
+    account
+        .groups
+        .insert(arn, held(entry, "GroupPolicyList", mistaken));
 }
 
 fn role(account: &mut Account, arn: String, entry: &At<'_>, mistaken: &mut Mistaken) {
@@ -185,7 +207,10 @@ fn role(account: &mut Account, arn: String, entry: &At<'_>, mistaken: &mut Mista
     let role = FoundRole {
         trust,
         tags: tags.collect(),
-        max_session: entry.value("MaxSessionDuration").and_then(Value::as_u64).map(Duration::from_secs),
+        max_session: entry
+            .value("MaxSessionDuration")
+            .and_then(Value::as_u64)
+            .map(Duration::from_secs),
     };
     let principal = FoundPrincipal {
         held: held(entry, "RolePolicyList", mistaken),
@@ -203,7 +228,8 @@ fn held(entry: &At<'_>, inline: &str, mistaken: &mut Mistaken) -> FoundHeld {
         held.inline.extend(name.map(str::to_owned).zip(document));
     }
     for policy in entry.list("AttachedManagedPolicies", mistaken) {
-        held.attached.extend(policy.required("PolicyArn", mistaken).map(str::to_owned));
+        held.attached
+            .extend(policy.required("PolicyArn", mistaken).map(str::to_owned));
     }
     held
 }
@@ -214,16 +240,25 @@ fn policy(entry: &At<'_>, mistaken: &mut Mistaken) -> Option<(String, FoundManag
     let versions = entry.list("PolicyVersionList", mistaken);
     let is_default = |version: &&At<'_>| version.text("VersionId") == Some(default);
     let Some(chosen) = versions.iter().find(is_default) else {
-        mistaken.add(&entry.place("PolicyVersionList"), &format!("has not the default version `{default}`"));
+        mistaken.add(
+            &entry.place("PolicyVersionList"),
+            &format!("has not the default version `{default}`"),
+        );
         return None;
     };
     let document = chosen.document("Document", mistaken)?;
     let others = versions.iter().filter_map(|version| version.text("VersionId"));
     let others = others.filter(|id| *id != default);
     let policy = FoundManaged {
-        name: entry.text("PolicyName").unwrap_or_else(|| name_of(&arn)).to_owned(),
+        name: entry
+            .text("PolicyName")
+            .unwrap_or_else(|| name_of(&arn))
+            .to_owned(),
         document,
-        versions: std::iter::once(default).chain(others).map(str::to_owned).collect(),
+        versions: std::iter::once(default)
+            .chain(others)
+            .map(str::to_owned)
+            .collect(),
     };
     Some((arn, policy))
 }

@@ -59,7 +59,11 @@ fn wild(
         let names = names(account, site, pattern);
         let covers = |user: &str, most: &mut May| {
             let arns = arns(site, user);
-            let may = arns.iter().filter(|arn| fits(arn)).map(|arn| holder.may_connect(arn)).max();
+            let may = arns
+                .iter()
+                .filter(|arn| fits(arn))
+                .map(|arn| holder.may_connect(arn))
+                .max();
             *most = may.unwrap_or(May::No).max(*most);
             may.is_some_and(|may| may != May::No)
         };
@@ -67,7 +71,11 @@ fn wild(
             covered.push(format!("every db user of cluster {}", site.name));
             continue;
         }
-        let some: Vec<String> = names.iter().filter(|name| covers(name, &mut most)).cloned().collect();
+        let some: Vec<String> = names
+            .iter()
+            .filter(|name| covers(name, &mut most))
+            .cloned()
+            .collect();
         if !some.is_empty() {
             covered.push(format!("{} of cluster {}", few(&some), site.name));
         }
@@ -82,7 +90,11 @@ fn wild(
     if covered.is_empty() {
         return None;
     }
-    let condition = if rule.has_condition { " under a condition" } else { under(most) };
+    let condition = if rule.has_condition {
+        " under a condition"
+    } else {
+        under(most)
+    };
     let by = match pattern {
         Some(pattern) => format!("Resource `{}`", pattern.text),
         None => "NotResource".to_owned(),
@@ -90,9 +102,17 @@ fn wild(
     let action = match rule.actions.is_not {
         true => " with NotAction".to_owned(),
         false => {
-            let own = rule.actions.patterns.iter().find(|action| action.fits(super::CONNECT));
+            let own = rule
+                .actions
+                .patterns
+                .iter()
+                .find(|action| action.fits(super::CONNECT));
             let own = own.map_or("", |action| action.text.as_str());
-            if own == super::CONNECT { String::new() } else { format!(" with Action `{own}`") }
+            if own == super::CONNECT {
+                String::new()
+            } else {
+                format!(" with Action `{own}`")
+            }
         }
     };
     let what = format!(
@@ -137,7 +157,11 @@ fn names(account: &Account<'_>, site: &Site<'_>, pattern: Option<&Pattern>) -> B
 
 fn few(names: &[String]) -> String {
     let more = names.len().saturating_sub(SHOWN_MAX);
-    let shown: Vec<String> = names.iter().take(SHOWN_MAX).map(|name| format!("{name:?}")).collect();
+    let shown: Vec<String> = names
+        .iter()
+        .take(SHOWN_MAX)
+        .map(|name| format!("{name:?}"))
+        .collect();
     match more {
         0 => shown.join(", "),
         more => format!("{} and {more} more", shown.join(", ")),
@@ -157,14 +181,19 @@ pub fn arn(site: &Site<'_>, id: &str, user: &str) -> String {
 
 fn exact(account: &Account<'_>, holder: &Holder<'_>, place: &str, arn: &str) -> Option<Finding> {
     let may = holder.may_connect(arn);
-    let ["arn", partition, "rds-db", region, owner, resource] = *arn.splitn(6, ':').collect::<Vec<_>>() else {
+    let ["arn", partition, "rds-db", region, owner, resource] = *arn.splitn(6, ':').collect::<Vec<_>>()
+    else {
         return None;
     };
     let (id, user) = resource.strip_prefix("dbuser:")?.split_once('/')?;
     if may == May::No || partition != account.found.partition || owner != account.found.account.as_str() {
         return None;
     }
-    let here: Vec<_> = account.sites.iter().filter(|site| site.region.as_str() == region).collect();
+    let here: Vec<_> = account
+        .sites
+        .iter()
+        .filter(|site| site.region.as_str() == region)
+        .collect();
     let told = |kind, cluster, what: String, mend| Finding {
         kind,
         cluster,
@@ -176,13 +205,20 @@ fn exact(account: &Account<'_>, holder: &Holder<'_>, place: &str, arn: &str) -> 
     let take = format!("take `{arn}` out of {place} of {}", holder.shown());
     let Some(site) = here.iter().find(|site| site.resource_ids.contains(id)) else {
         let is_known = account.facts.other_ids.contains(id) || here.is_empty();
-        let what = format!("{place} lets it be {user:?} of `{id}`, which is no cluster of the manifest or the configuration");
-        let mend = Mend::Edit(format!("{take}, or add the resource id to the manifest if the cluster has a new one"));
+        let what = format!(
+            "{place} lets it be {user:?} of `{id}`, which is no cluster of the manifest or the configuration"
+        );
+        let mend = Mend::Edit(format!(
+            "{take}, or add the resource id to the manifest if the cluster has a new one"
+        ));
         return (!is_known).then(|| told(Kind::StaleResourceId, only_cluster(account), what, mend));
     };
     let is_left_alone = site.cluster.provisioner.as_str() == user
         || site.cluster.unmanaged.iter().any(|known| known.as_str() == user);
-    let entitled = account.entitled.get(holder.arn).is_some_and(|arns| arns.contains(arn));
+    let entitled = account
+        .entitled
+        .get(holder.arn)
+        .is_some_and(|arns| arns.contains(arn));
     if is_left_alone || entitled {
         return None;
     }

@@ -67,7 +67,10 @@ pub fn resource_id(name: &TargetName, cluster: &Cluster, configured: Option<&str
         cluster: Some(name.clone()),
         database: None,
         subject: format!("cluster {name}"),
-        what: format!("the configuration says `{configured}`, the manifest {}", ids.join(", ")),
+        what: format!(
+            "the configuration says `{configured}`, the manifest {}",
+            ids.join(", ")
+        ),
         mend: Mend::Edit(format!(
             "put `{configured}` into `resource_ids` of [clusters.{name}], and apply its policies"
         )),
@@ -87,7 +90,8 @@ struct Account<'a> {
 
 impl<'a> Account<'a> {
     fn new(facts: &'a Facts<'a>, found: &'a Found) -> Self {
-        let own = |site: &&Site<'_>| site.account == found.account && site.region.partition() == found.partition;
+        let own =
+            |site: &&Site<'_>| site.account == found.account && site.region.partition() == found.partition;
         let mut account = Self {
             facts,
             found,

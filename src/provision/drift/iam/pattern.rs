@@ -114,7 +114,11 @@ mod tests {
             ("a?c", "aéc", true),
             ("*a*b*", "xxaxxbxx", true),
             ("*a*b", "ab_ab_a", false),
-            ("arn:aws:rds-db:*:dbuser:*/app", "arn:aws:rds-db:eu:1:dbuser:db-A/app", true),
+            (
+                "arn:aws:rds-db:*:dbuser:*/app",
+                "arn:aws:rds-db:eu:1:dbuser:db-A/app",
+                true,
+            ),
             ("x/${*}", "x/*", true),
             ("x/${*}", "x/y", false),
             ("x/${aws:username}", "x/y", true),

@@ -140,7 +140,11 @@ mod tests {
         assert_eq!(judged(json!([allow, deny]), "a/b"), May::No);
         assert_eq!(judged(json!([allow, deny]), "b"), May::No);
         assert_eq!(judged(json!([allow, maybe]), "a/c"), May::UnderCondition);
-        assert_eq!(judged(json!(allow), "x"), May::Yes, "one statement without a list");
+        assert_eq!(
+            judged(json!(allow), "x"),
+            May::Yes,
+            "one statement without a list"
+        );
         let not = |what: &str| json!({ "Effect": "Allow", "NotAction": what, "NotResource": "a/*" });
         assert_eq!(judged(not("iam:*"), "b"), May::Yes);
         assert_eq!(judged(not("iam:*"), "a/b"), May::No);
@@ -152,7 +156,12 @@ mod tests {
         let but_own = json!({ "Effect": "Deny", "Action": "*", "NotResource": "a/${aws:username}" });
         assert_eq!(judged(json!([allow, but_own]), "a/b"), May::Yes);
         assert_eq!(judged(json!([allow, but_own]), "x"), May::No);
-        for odd in [json!(null), json!([1]), json!([{ "Effect": "Allow" }]), json!([{ "Action": "*", "Resource": "*" }])] {
+        for odd in [
+            json!(null),
+            json!([1]),
+            json!([{ "Effect": "Allow" }]),
+            json!([{ "Action": "*", "Resource": "*" }]),
+        ] {
             assert_eq!(judged(odd, "x"), May::No);
         }
     }

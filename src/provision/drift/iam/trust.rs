@@ -75,7 +75,10 @@ fn differences(made: &Made, role: &FoundRole) -> Vec<String> {
     let mut told = Vec::new();
     if !others.is_empty() {
         let others: Vec<String> = others.iter().map(|other| format!("`{other}`")).collect();
-        told.push(format!("trusts {} too, whom the manifest does not name", others.join(", ")));
+        told.push(format!(
+            "trusts {} too, whom the manifest does not name",
+            others.join(", ")
+        ));
     }
     if without_id {
         told.push("can be assumed without the external id of the manifest".to_owned());
@@ -89,7 +92,9 @@ fn differences(made: &Made, role: &FoundRole) -> Vec<String> {
     }
     if let Some(found) = role.max_session.filter(|found| *found != made.max_session) {
         let (found, wanted) = (found.as_secs(), made.max_session.as_secs());
-        told.push(format!("its sessions live {found} s at most, and {wanted} s by the manifest"));
+        told.push(format!(
+            "its sessions live {found} s at most, and {wanted} s by the manifest"
+        ));
     }
     told
 }
@@ -112,6 +117,8 @@ fn external_id(statement: &Value) -> Option<Vec<&str>> {
         .iter()
         .find(|(operator, _)| operator.eq_ignore_ascii_case("StringEquals"))?;
     let keys = equals.1.as_object()?;
-    let id = keys.iter().find(|(key, _)| key.eq_ignore_ascii_case(EXTERNAL_ID))?;
+    let id = keys
+        .iter()
+        .find(|(key, _)| key.eq_ignore_ascii_case(EXTERNAL_ID))?;
     Some(texts(id.1))
 }

@@ -93,7 +93,10 @@ impl<'v> At<'v> {
             _ => None,
         };
         if read.is_none() {
-            mistaken.add(&self.place(name), "is no policy document, neither as an object nor percent-encoded");
+            mistaken.add(
+                &self.place(name),
+                "is no policy document, neither as an object nor percent-encoded",
+            );
         }
         read
     }
