@@ -66,3 +66,12 @@ pub fn sorted(mut findings: Vec<Finding>) -> Vec<Finding> {
     findings.dedup();
     findings
 }
+
+/// A name as a shell takes it.
+pub fn shell(name: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    match !name.is_empty() && name.chars().all(plain) {
+        true => name.to_owned(),
+        false => format!("'{}'", name.replace('\'', "'\\''")),
+    }
+}

@@ -1,6 +1,6 @@
 //! Where the access manifest, the database and IAM have moved apart: a list of findings, each with what mends it. Pure.
 //!
-//! - [`database`]: the steps of a [`plan`](super::plan) as findings, and what no step mends ([`steps`], [`roles`])
+//! - [`database`]: the steps of a [`plan`](super::plan) as findings, and what no step mends ([`steps`], [`roles`], [`logins`])
 //! - [`iam`]: what policies let whom be, against what the manifest lets whom be
 //! - [`usage`]: users whom the audit log has not seen
 //!
@@ -9,6 +9,7 @@
 mod finding;
 pub mod iam;
 mod kind;
+mod logins;
 mod roles;
 pub(super) mod statement;
 mod steps;

@@ -3,8 +3,9 @@
 use super::Facts;
 use super::finding::{Finding, Mend};
 use super::kind::Kind;
+use super::logins::Ways;
 use super::statement::{Deed, Privileges, read};
-use crate::provision::name::{Database, RDS_IAM};
+use crate::provision::name::{Database, RDS_IAM, RoleName};
 use crate::provision::plan::Obstacle;
 use crate::provision::sql::identifier;
 use crate::provision::step::{Step, StepKind};
@@ -14,7 +15,11 @@ pub fn findings(facts: &Facts<'_>) -> Vec<Finding> {
     let deeds = deeds(facts);
     let scene = Scene::new(facts, &deeds);
     let steps = deeds.iter().filter_map(|(step, deed)| scene.finding(step, deed));
-    let blocked = facts.obstacles.iter().filter_map(|one| obstacle(facts, one));
+    let ways = Ways::new(facts.inspected);
+    let blocked = facts
+        .obstacles
+        .iter()
+        .filter_map(|one| obstacle(facts, &ways, one));
     steps.chain(blocked).collect()
 }
 
@@ -75,7 +80,7 @@ impl<'a> Scene<'a> {
     }
 
     fn is_wanted(&self, role: &str) -> bool {
-        self.facts.wanted.roles.keys().any(|known| known.as_str() == role)
+        RoleName::new(role).is_ok_and(|role| self.facts.wanted.roles.contains_key(&role))
     }
 
     fn wants_database(&self, name: &str) -> bool {
@@ -316,9 +321,9 @@ pub fn apply(facts: &Facts<'_>) -> Mend {
     Mend::Command(format!("dbproxy apply {}{leave}", facts.name))
 }
 
-/// What locks a break-glass user out is found by [`roles`](super::roles) where it is so already.
-fn obstacle(facts: &Facts<'_>, obstacle: &Obstacle) -> Option<Finding> {
-    let is_so = |role: &str| super::roles::path_to_rds_iam(facts.inspected, role).is_some();
+/// What locks a break-glass user out is found by [`logins`](super::logins) where it is so already.
+fn obstacle(facts: &Facts<'_>, ways: &Ways, obstacle: &Obstacle) -> Option<Finding> {
+    let is_so = |role: &str| RoleName::new(role).is_ok_and(|role| ways.to_rds_iam(&role).is_some());
     let kind = match obstacle {
         Obstacle::BreakGlassByIam { role, .. } if is_so(role) => return None,
         Obstacle::BreakGlassByIam { .. } => Kind::PasswordUserReachesRdsIam,

@@ -1,6 +1,6 @@
 //! Which db users the audit log has seen, and when last. It sees what went through dbproxy, and nothing else.
 
-use super::finding::{Finding, Mend, sorted};
+use super::finding::{Finding, Mend, shell, sorted};
 use super::kind::Kind;
 use crate::domain::name::{DbRole, DbUser, TargetName};
 use crate::provision::manifest::{Cluster, Rights, Template};
@@ -155,14 +155,5 @@ fn told(asked: &Question<'_>, kind: Kind, subject: String, what: String, mend: M
         subject,
         what,
         mend,
-    }
-}
-
-/// A name as a shell takes it.
-fn shell(name: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    match !name.is_empty() && name.chars().all(plain) {
-        true => name.to_owned(),
-        false => format!("'{}'", name.replace('\'', "'\\''")),
     }
 }

@@ -51,7 +51,7 @@ for kind in ("User", "Role"):
     entries = [e for e in page[kind + "DetailList"]
                if e[kind + "Name"] in ("dbproxy", "powerless", "broker") or e[kind + "Name"].startswith(("dbproxy-c", keep))]
     for entry in entries:
-        policies = [p for p in entry.get(kind + "PolicyList", []) if p["PolicyName"] == "main"]
+        policies = [p for p in entry.get(kind + "PolicyList", []) if p["PolicyName"] in ("main", "dbproxy-connect-1")]
         entry[kind + "PolicyList"] = policies
     page[kind + "DetailList"] = entries
 print(json.dumps(page, default=str))
@@ -70,6 +70,31 @@ except iam.exceptions.NoSuchEntityException:
 iam.create_role(RoleName=name, AssumeRolePolicyDocument=policy(
     {"Effect": "Allow", "Principal": {"AWS": trusted}, "Action": "sts:AssumeRole"}))
 iam.put_role_policy(RoleName=name, PolicyName="main", PolicyDocument=policy(json.loads(statement)))
+"#;
+
+/// Roles as `dbproxy iam-policy` prints them, with their policies and trust.
+const APPLY: &str = r#"
+import boto3, json, sys
+iam, all = boto3.client("iam"), json.loads(sys.argv[1])
+for arn, bundle in all.items():
+    kind, name = arn.split(":")[5].split("/")
+    if kind != "role" or ":111122223333:" not in arn:
+        continue
+    trust = bundle.get("role", {}).get("trust") or {"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Principal": {"AWS": "111122223333"}, "Action": "sts:AssumeRole"}]}
+    try:
+        iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))
+    except iam.exceptions.EntityAlreadyExistsException:
+        iam.update_assume_role_policy(RoleName=name, PolicyDocument=json.dumps(trust))
+    for policy, document in bundle["policies"].items():
+        iam.put_role_policy(RoleName=name, PolicyName=policy, PolicyDocument=json.dumps(document))
+"#;
+
+/// Lets everybody in.
+const OPEN: &str = r#"
+import boto3, json, sys
+boto3.client("iam").update_assume_role_policy(RoleName=sys.argv[1], PolicyDocument=json.dumps(
+    {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}]}))
 "#;
 
 /// As root of account A.
@@ -361,6 +386,60 @@ fn iam_is_held_against_manifest_and_database() {
         told.all()
     );
     std::fs::remove_file(broken).unwrap();
+}
+
+#[test]
+fn policies_that_are_applied_as_printed_mend_what_was_missing() {
+    let (sandbox, _turn) = Sandbox::shared();
+    let _one_at_a_time = turn();
+    let keep = format!("it-mend-{}", std::process::id());
+    let (app, over) = (format!("{keep}-app"), format!("{keep}-over"));
+    let principals = format!("principals = [\"arn:aws:iam::111122223333:role/{app}\"]");
+    let cross = format!(
+        "\n[[clusters.orders.cross_account]]\nname = \"{over}\"\ntrusts = [\"{}\"]\nexternal_id = \"it-drift\"\n\
+         users = [\"it_d_report\"]\n",
+        sandbox.text("/aws/broker/arn")
+    );
+    let text = MANIFEST
+        .replace(
+            "broker_principals = [\"arn:aws:iam::111122223333:user/dbproxy\"]\n",
+            "",
+        )
+        .replace("settings = {", &format!("{principals}\nsettings = {{"));
+    let house = House::of(sandbox, CLEAR, &(text + &cross));
+    house.run(&["apply"]).done();
+    let look = || {
+        let file = details(sandbox, &house, &keep);
+        let (findings, json) = drifted(&house, &["--iam-details", file.to_str().unwrap()]);
+        std::fs::remove_file(file).unwrap();
+        // What the sandbox's own user may be is another test's.
+        let own = findings.into_iter().filter(|one| !one.contains("user dbproxy"));
+        (own.collect::<Vec<_>>(), json)
+    };
+    let (findings, json) = look();
+    let expected = [
+        format!("missing_policy role {app}"),
+        format!("missing_policy role {over}"),
+        "user_nobody_can_be db user \"it_d_app\"".to_owned(),
+        "user_nobody_can_be db user \"it_d_report\"".to_owned(),
+    ];
+    assert_eq!(findings, expected, "{json:#}");
+    let printed = house.run(&["iam-policy"]).done().out;
+    boto(sandbox, APPLY, &[&printed]);
+    assert_eq!(look().0, [""; 0], "{:#}", look().1);
+    boto(sandbox, OPEN, &[&over]);
+    let (findings, json) = look();
+    assert!(
+        findings
+            .iter()
+            .all(|one| *one == format!("trust_changed role {over}")),
+        "{json:#}"
+    );
+    assert!(
+        json.to_string().contains("trusts `*` too") && json.to_string().contains("without the external id")
+    );
+    boto(sandbox, APPLY, &[&printed]);
+    assert_eq!(look().0, [""; 0]);
 }
 
 #[test]

@@ -5,10 +5,13 @@ use super::holder::{about, shown};
 use super::rule::{May, may};
 use super::{Account, CONNECT, wanted};
 use crate::domain::name::TargetName;
-use crate::provision::drift::finding::{Finding, Mend};
+use crate::provision::drift::finding::{Finding, Mend, shell};
 use crate::provision::drift::kind::Kind;
+use crate::provision::drift::logins::Ways;
 use crate::provision::iam::document::ASSUME;
 use crate::provision::iam::{Bundle, Placement, Site};
+use crate::provision::name::RDS_IAM;
+use crate::provision::sql::identifier;
 use std::collections::BTreeSet;
 
 pub fn findings(account: &Account<'_>) -> Vec<Finding> {
@@ -27,7 +30,7 @@ fn missing(account: &Account<'_>, bundle: &Bundle) -> Vec<Finding> {
         what,
         mend: mend(bundle),
     };
-    let Some(principal) = account.found.principals.get(&holder) else {
+    let Some((_, principal)) = account.principal(&holder) else {
         let what = format!("`{holder}`, which the manifest names, does not exist");
         return vec![told(None, what)];
     };
@@ -71,6 +74,7 @@ fn nobody(account: &Account<'_>, site: &Site<'_>) -> Vec<Finding> {
     let declared = site.cluster.users.iter().filter(|(_, user)| user.rds_iam);
     let mut users: BTreeSet<&str> = declared.map(|(name, _)| name.as_str()).collect();
     if let Some(inspected) = account.facts.inspected.get(site.name) {
+        let ways = Ways::new(inspected);
         let by_iam = inspected.roles.iter().filter(|(name, role)| {
             let text = name.as_str();
             role.login
@@ -78,13 +82,13 @@ fn nobody(account: &Account<'_>, site: &Site<'_>) -> Vec<Finding> {
                 && text != site.cluster.provisioner.as_str()
                 && !site.cluster.unmanaged.contains(*name)
                 && !site.cluster.users.keys().any(|user| user.as_str() == text)
-                && super::super::roles::path_to_rds_iam(inspected, text).is_some()
+                && ways.to_rds_iam(name).is_some()
         });
         users.extend(by_iam.map(|(name, _)| name.as_str()));
     }
     let counted = || {
         let holders = account.holders.iter();
-        holders.filter(|holder| !account.is_known_and_left_alone(holder.arn))
+        holders.filter(|holder| !holder.connect.is_empty() && !account.is_known_and_left_alone(holder.arn))
     };
     let alone = users.into_iter().filter(|user| {
         let can_be = |id: &String| {
@@ -102,11 +106,24 @@ fn nobody(account: &Account<'_>, site: &Site<'_>) -> Vec<Finding> {
             "no role or user of account {} may be it: nobody can log in as it",
             account.found.account
         ),
-        mend: Mend::Edit(format!(
-            "add `principals` to [clusters.{0}.users.{user:?}] and apply their policies, or drop the user: dbproxy \
-             revoke {user:?} --cluster {0} --allow-destructive",
-            site.name
-        )),
+        mend: nobody_mend(site, user),
     };
     alone.map(told).collect()
+}
+
+fn nobody_mend(site: &Site<'_>, user: &str) -> Mend {
+    let (cluster, mut declared) = (site.name, site.cluster.users.keys());
+    Mend::Edit(match declared.any(|known| known.as_str() == user) {
+        true => format!(
+            "add `principals` to [clusters.{cluster}.users.{user:?}] and apply their policies, or drop the user: \
+             dbproxy revoke {} --cluster {cluster} --allow-destructive",
+            shell(user)
+        ),
+        false => format!(
+            "declare it with its `principals` as [clusters.{cluster}.users.{user:?}], name it in `unmanaged` of \
+             [clusters.{cluster}], or let an administrator run: REVOKE {} FROM {};",
+            identifier(RDS_IAM),
+            identifier(user)
+        ),
+    })
 }

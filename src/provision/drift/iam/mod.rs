@@ -14,7 +14,7 @@ mod trust;
 use super::finding::{Finding, Mend, sorted};
 use super::kind::Kind;
 use crate::domain::name::TargetName;
-use crate::provision::iam::found::Found;
+use crate::provision::iam::found::{Found, FoundPrincipal};
 use crate::provision::iam::{Bundle, Policies, Site};
 use crate::provision::inspected::Inspected;
 use crate::provision::manifest::Cluster;
@@ -101,7 +101,7 @@ impl<'a> Account<'a> {
         };
         for bundle in account.bundles() {
             let arns = wanted(bundle, CONNECT).map(String::as_str).collect();
-            if let Some(arn) = account.arn_of(bundle) {
+            if let Some((arn, _)) = account.principal(&bundle.holder.to_string()) {
                 account.entitled.insert(arn, arns);
             }
         }
@@ -117,20 +117,30 @@ impl<'a> Account<'a> {
         bundles.iter().filter(own)
     }
 
-    /// Of a bundle's holder as it was found.
-    fn arn_of(&self, bundle: &Bundle) -> Option<&'a str> {
-        let wanted = bundle.holder.to_string();
-        let (arn, _) = self.found.principals.get_key_value(&wanted)?;
-        Some(arn)
+    /// As it was found. Names are unique in an account, so that a path may be left out (IAM Identity Center's is long).
+    fn principal(&self, wanted: &str) -> Option<(&'a str, &'a FoundPrincipal)> {
+        let mut principals = self.found.principals.iter();
+        let exact = self.found.principals.get_key_value(wanted);
+        let found = exact.or_else(|| principals.find(|(arn, _)| is_same(arn, wanted)));
+        found.map(|(arn, principal)| (arn.as_str(), principal))
     }
 
     fn is_known_and_left_alone(&self, arn: &str) -> bool {
         let mut sites = self.sites.iter();
         sites.any(|site| {
             let mut known = site.cluster.unmanaged_principals.iter();
-            known.any(|principal| principal.as_str() == arn)
+            known.any(|principal| is_same(principal.as_str(), arn))
         })
     }
+}
+
+/// The same role or user, whatever is said of its path.
+fn is_same(one: &str, other: &str) -> bool {
+    let parts = |arn: &'_ str| -> Option<(String, String)> {
+        let (kind, path) = arn.split_once('/')?;
+        Some((kind.to_owned(), path.rsplit('/').next()?.to_owned()))
+    };
+    one == other || parts(one).is_some_and(|one| parts(other) == Some(one))
 }
 
 /// ARNs that a bundle allows an action on.

@@ -19,9 +19,10 @@ pub fn findings(account: &Account<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     for bundle in account.bundles() {
         let holder = bundle.holder.to_string();
-        let principal = account.found.principals.get(&holder);
+        let principal = account.principal(&holder);
         // That the role is not there is told with its policies.
-        let (Some(made), Some(role)) = (&bundle.made, principal.and_then(|one| one.role.as_ref())) else {
+        let (Some(made), Some(role)) = (&bundle.made, principal.and_then(|(_, one)| one.role.as_ref()))
+        else {
             continue;
         };
         findings.extend(differences(made, role).into_iter().map(|what| Finding {

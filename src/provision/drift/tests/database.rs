@@ -255,6 +255,21 @@ fn who_reaches_rds_iam_is_told() {
         &after(NEW, stranger(true)),
         &["password_user_reaches_rds_iam db user \"stranger\""],
     );
+    // Since PostgreSQL 16 whoever creates a role is a member of it.
+    let findings = after(NEW, |all| {
+        let master = InspectedRole {
+            member_of: vec![
+                row("rds_superuser", FULL, "postgres"),
+                row("writer", ADMIN, "postgres"),
+            ],
+            ..login()
+        };
+        all.roles.insert(role("rds_superuser"), InspectedRole::default());
+        all.roles.insert(role("master"), master);
+    });
+    told(&findings, &["password_user_reaches_rds_iam db user \"master\""]);
+    let revoke = "REVOKE \"writer\" FROM \"master\" GRANTED BY \"postgres\";";
+    assert_eq!(findings[0].mend, Mend::Sql(revoke.to_owned()));
     // rds_iam = false: by itself, or through somebody.
     let findings = after(NEW, |all| {
         found(all, "teller")

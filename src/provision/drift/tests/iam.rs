@@ -139,6 +139,12 @@ fn policies_that_are_missing_are_told_and_whom_nobody_can_be() {
         [&["missing_policy"; 4][..], &["user_nobody_can_be"]].concat(),
         "{findings:#?}"
     );
+    // Its path does not matter.
+    let findings = after(|[own, _], _| {
+        let moved = own.principals.remove(APP).unwrap();
+        own.principals.insert(APP.replace("path/", "another/"), moved);
+    });
+    told(&findings, &[]);
     // Under a condition it is given, denied it is not.
     let given = |further: Value| {
         after(move |[own, _], _| {

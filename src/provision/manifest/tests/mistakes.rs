@@ -477,7 +477,7 @@ fn what_is_left_alone_is_not_declared_too() {
         [
             "2:36: clusters.c.unmanaged: ``: name is empty",
             "3:25: clusters.c.unmanaged_principals: `x` is not an ARN such as `arn:aws:iam::111122223333:role/app`",
-            "4:1: clusters.c.users.u: is in `unmanaged` too: it is declared or left alone, not both",
+            "4:7: clusters.c.users.u: is in `unmanaged` too: it is declared or left alone, not both",
         ]
     );
 }
