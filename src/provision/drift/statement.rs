@@ -1,5 +1,9 @@
 //! What a statement of a plan does. Only dbproxy's own statements come here, whose names are always quoted.
 
+mod parts;
+
+use parts::{Part, Placed, parts};
+
 /// One thing that a statement would mend.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Deed {
@@ -71,19 +75,6 @@ pub struct Privileges {
     pub to_come: bool,
 }
 
-enum Part<'a> {
-    Word(&'a str),
-    Name(String),
-    Other,
-}
-
-/// A part and where it stands.
-struct Placed<'a> {
-    part: Part<'a>,
-    start: usize,
-    end: usize,
-}
-
 /// `None` if the statement is of no kind that a plan has.
 pub fn read(statement: &str) -> Option<Deed> {
     use Part::{Name as N, Word as W};
@@ -97,20 +88,32 @@ pub fn read(statement: &str) -> Option<Deed> {
             false => membership(&placed),
         };
     }
-    let own = |name: &String| name.clone();
     let words: Vec<&Part<'_>> = placed.iter().map(|placed| &placed.part).collect();
-    Some(match *words.as_slice() {
-        [W("ALTER"), W("ROLE"), N(was), W("RENAME"), W("TO"), N(name)] => Deed::Rename {
-            was: own(was),
-            name: own(name),
+    match words.as_slice() {
+        [W("ALTER"), W("DEFAULT"), W("PRIVILEGES"), ..] => privileges(statement, &placed, true),
+        [W("ALTER"), W("ROLE"), N(role), rest @ ..] => Some(alter_role(role, rest).unwrap_or_else(|| {
+            let text = placed.get(2).and_then(|name| statement.get(name.end..));
+            Deed::Attributes {
+                role: role.clone(),
+                text: text.unwrap_or_default().trim().to_owned(),
+            }
+        })),
+        words => role(words).or_else(|| thing(words)),
+    }
+}
+
+/// What follows the name; `None`: attributes.
+fn alter_role(role: &str, rest: &[&Part<'_>]) -> Option<Deed> {
+    use Part::{Name as N, Word as W};
+    let own = || role.to_owned();
+    Some(match *rest {
+        [W("RENAME"), W("TO"), N(name)] => Deed::Rename {
+            was: own(),
+            name: name.clone(),
         },
-        [W("CREATE"), W("ROLE"), N(role), ..] => Deed::Create { role: own(role) },
-        [W("COMMENT"), W("ON"), W("ROLE"), N(role), ..]
-        | [W("ALTER"), W("ROLE"), N(role), W("PASSWORD"), W("NULL")] => Deed::Adopt { role: own(role) },
+        [W("PASSWORD"), W("NULL")] => Deed::Adopt { role: own() },
+        [W("NOLOGIN"), W("PASSWORD"), W("NULL")] => Deed::End { role: own() },
         [
-            W("ALTER"),
-            W("ROLE"),
-            N(role),
             W("IN"),
             W("DATABASE"),
             N(database),
@@ -118,50 +121,40 @@ pub fn read(statement: &str) -> Option<Deed> {
             N(name),
             ..,
         ] => setting(role, Some(database), name, verb),
-        [
-            W("ALTER"),
-            W("ROLE"),
-            N(role),
-            W(verb @ ("SET" | "RESET")),
-            N(name),
-            ..,
-        ] => setting(role, None, name, verb),
-        [
-            W("ALTER"),
-            W("ROLE"),
-            N(role),
-            W("NOLOGIN"),
-            W("PASSWORD"),
-            W("NULL"),
-        ]
-        | [W("REASSIGN" | "DROP"), W("OWNED"), W("BY"), N(role), ..]
-        | [W("DROP"), W("ROLE"), N(role)] => Deed::End { role: own(role) },
-        [W("ALTER"), W("ROLE"), N(role), ..] => {
-            let text = placed.get(2).and_then(|name| statement.get(name.end..));
-            Deed::Attributes {
-                role: own(role),
-                text: text.unwrap_or_default().trim().to_owned(),
-            }
+        [W(verb @ ("SET" | "RESET")), N(name), ..] => setting(role, None, name, verb),
+        _ => return None,
+    })
+}
+
+fn role(words: &[&Part<'_>]) -> Option<Deed> {
+    use Part::{Name as N, Word as W};
+    Some(match *words {
+        [W("CREATE"), W("ROLE"), N(role), ..] => Deed::Create { role: role.clone() },
+        [W("COMMENT"), W("ON"), W("ROLE"), N(role), ..] => Deed::Adopt { role: role.clone() },
+        [W("REASSIGN" | "DROP"), W("OWNED"), W("BY"), N(role), ..] | [W("DROP"), W("ROLE"), N(role)] => {
+            Deed::End { role: role.clone() }
         }
+        _ => return None,
+    })
+}
+
+fn thing(words: &[&Part<'_>]) -> Option<Deed> {
+    use Part::{Name as N, Word as W};
+    let own = |name: &String| name.clone();
+    let owner = |what, name, owner| Deed::Owner {
+        what,
+        name: own(name),
+        owner: own(owner),
+    };
+    Some(match *words {
         [W("CREATE"), W("DATABASE"), N(name)] => Deed::CreateDatabase { name: own(name) },
-        [
-            W("ALTER"),
-            W(what @ ("DATABASE" | "SCHEMA")),
-            N(name),
-            W("OWNER"),
-            W("TO"),
-            N(owner),
-        ] => Deed::Owner {
-            what: if *what == "SCHEMA" { "schema" } else { "database" },
-            name: own(name),
-            owner: own(owner),
-        },
+        [W("ALTER"), W("DATABASE"), N(name), W("OWNER"), W("TO"), N(to)] => owner("database", name, to),
+        [W("ALTER"), W("SCHEMA"), N(name), W("OWNER"), W("TO"), N(to)] => owner("schema", name, to),
         [W("ALTER"), W("DATABASE"), N(database), W("CONNECTION"), ..] => Deed::Limit {
             database: own(database),
         },
         [W("CREATE"), W("EXTENSION"), N(name), ..] => Deed::Extension { name: own(name) },
         [W("CREATE"), W("SCHEMA"), N(name), ..] => Deed::Schema { name: own(name) },
-        [W("ALTER"), W("DEFAULT"), W("PRIVILEGES"), ..] => return privileges(statement, &placed, true),
         _ => return None,
     })
 }
@@ -246,42 +239,6 @@ fn privileges(statement: &str, placed: &[Placed<'_>], to_come: bool) -> Option<D
         Part::Word("GRANT") => Some(Deed::Give(privileges)),
         _ => Some(Deed::Take(privileges)),
     }
-}
-
-fn parts(statement: &str) -> Vec<Placed<'_>> {
-    let mut parts = Vec::new();
-    let mut characters = statement.char_indices().peekable();
-    while let Some((start, c)) = characters.next() {
-        let part = match c {
-            c if c.is_whitespace() => continue,
-            quote @ ('"' | '\'') => {
-                let mut text = String::new();
-                while let Some((_, c)) = characters.next() {
-                    match c == quote {
-                        true if characters.next_if(|(_, next)| *next == quote).is_some() => text.push(quote),
-                        true => break,
-                        false => text.push(c),
-                    }
-                }
-                match quote {
-                    '"' => Part::Name(text),
-                    _ => Part::Other,
-                }
-            }
-            c if c.is_alphabetic() => {
-                while characters
-                    .next_if(|(_, c)| c.is_alphanumeric() || *c == '_')
-                    .is_some()
-                {}
-                let end = characters.peek().map_or(statement.len(), |(end, _)| *end);
-                Part::Word(statement.get(start..end).unwrap_or_default())
-            }
-            _ => Part::Other,
-        };
-        let end = characters.peek().map_or(statement.len(), |(end, _)| *end);
-        parts.push(Placed { part, start, end });
-    }
-    parts
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ mod missing;
 mod pattern;
 mod rule;
 mod trust;
+mod wild;
 
 use super::finding::{Finding, Mend, sorted};
 use super::kind::Kind;

@@ -124,7 +124,7 @@ mod tests {
     use serde_json::json;
 
     #[track_caller]
-    fn judged(statements: Value, resource: &str) -> May {
+    fn judged(statements: &Value, resource: &str) -> May {
         let all: Vec<Rule> = rules(&json!({ "Statement": statements })).collect();
         let connect = all.iter().filter(|rule| rule.is_about("rds-db:connect"));
         may(connect, resource)
@@ -136,33 +136,33 @@ mod tests {
         let allow = json!({ "Effect": "Allow", "Action": "RDS-DB:Conn*", "Resource": ["x", "a/*"] });
         let deny = json!({ "Effect": "Deny", "NotAction": "s3:*", "Resource": "a/b" });
         let maybe = json!({ "Effect": "Deny", "Action": "*", "Resource": "*", "Condition": condition });
-        assert_eq!(judged(json!([allow, deny]), "a/c"), May::Yes);
-        assert_eq!(judged(json!([allow, deny]), "a/b"), May::No);
-        assert_eq!(judged(json!([allow, deny]), "b"), May::No);
-        assert_eq!(judged(json!([allow, maybe]), "a/c"), May::UnderCondition);
+        assert_eq!(judged(&json!([allow, deny]), "a/c"), May::Yes);
+        assert_eq!(judged(&json!([allow, deny]), "a/b"), May::No);
+        assert_eq!(judged(&json!([allow, deny]), "b"), May::No);
+        assert_eq!(judged(&json!([allow, maybe]), "a/c"), May::UnderCondition);
         assert_eq!(
-            judged(json!(allow), "x"),
+            judged(&json!(allow), "x"),
             May::Yes,
             "one statement without a list"
         );
         let not = |what: &str| json!({ "Effect": "Allow", "NotAction": what, "NotResource": "a/*" });
-        assert_eq!(judged(not("iam:*"), "b"), May::Yes);
-        assert_eq!(judged(not("iam:*"), "a/b"), May::No);
-        assert_eq!(judged(not("rds-db:*"), "b"), May::No);
+        assert_eq!(judged(&not("iam:*"), "b"), May::Yes);
+        assert_eq!(judged(&not("iam:*"), "a/b"), May::No);
+        assert_eq!(judged(&not("rds-db:*"), "b"), May::No);
         // Whom a variable means is not known: allowed perhaps, denied not for sure.
         let own = |effect: &str| json!({ "Effect": effect, "Action": "*", "Resource": "a/${aws:username}" });
-        assert_eq!(judged(own("Allow"), "a/b"), May::UnderCondition);
-        assert_eq!(judged(json!([allow, own("Deny")]), "a/b"), May::Yes);
+        assert_eq!(judged(&own("Allow"), "a/b"), May::UnderCondition);
+        assert_eq!(judged(&json!([allow, own("Deny")]), "a/b"), May::Yes);
         let but_own = json!({ "Effect": "Deny", "Action": "*", "NotResource": "a/${aws:username}" });
-        assert_eq!(judged(json!([allow, but_own]), "a/b"), May::Yes);
-        assert_eq!(judged(json!([allow, but_own]), "x"), May::No);
+        assert_eq!(judged(&json!([allow, but_own]), "a/b"), May::Yes);
+        assert_eq!(judged(&json!([allow, but_own]), "x"), May::No);
         for odd in [
             json!(null),
             json!([1]),
             json!([{ "Effect": "Allow" }]),
             json!([{ "Action": "*", "Resource": "*" }]),
         ] {
-            assert_eq!(judged(odd, "x"), May::No);
+            assert_eq!(judged(&odd, "x"), May::No);
         }
     }
 }

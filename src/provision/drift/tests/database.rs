@@ -78,7 +78,7 @@ fn what_is_missing_is_told_once_without_what_follows_from_it() {
     let findings = after(NEW, |all| {
         found(all, "writer")
             .member_of
-            .retain(|row| row.role == role("rds_iam"))
+            .retain(|row| row.role == role("rds_iam"));
     });
     told(&findings, &["missing_membership db user \"writer\""]);
     assert_eq!(findings[0].mend, Mend::Command("dbproxy apply c".to_owned()));
@@ -274,7 +274,7 @@ fn who_reaches_rds_iam_is_told() {
     let findings = after(NEW, |all| {
         found(all, "teller")
             .member_of
-            .push(row("rds_iam", BARE, PROVISIONER))
+            .push(row("rds_iam", BARE, PROVISIONER));
     });
     told(&findings, &["password_user_reaches_rds_iam db user \"teller\""]);
     let findings = after(150_018, |all| {

@@ -79,7 +79,7 @@ fn after(change: impl FnOnce(&mut [Found; 2], &mut Inspected)) -> Vec<Finding> {
 }
 
 /// Somebody who has this and no more.
-fn with(statement: Value) -> FoundPrincipal {
+fn with(statement: &Value) -> FoundPrincipal {
     FoundPrincipal {
         held: FoundHeld {
             inline: [("main".to_owned(), json!({ "Statement": [statement] }))].into(),
@@ -95,11 +95,11 @@ fn connect(resource: &str) -> Value {
 }
 
 /// What is told when a stranger has this.
-fn stranger(statement: Value) -> Vec<Finding> {
+fn stranger(statement: &Value) -> Vec<Finding> {
     named("stranger", statement)
 }
 
-fn named(name: &str, statement: Value) -> Vec<Finding> {
+fn named(name: &str, statement: &Value) -> Vec<Finding> {
     after(|[own, _], _| {
         own.principals
             .insert(format!("arn:aws:iam::111122223333:role/{name}"), with(statement));
@@ -167,10 +167,10 @@ fn policies_that_are_missing_are_told_and_whom_nobody_can_be() {
 #[test]
 fn what_the_manifest_does_not_give_is_told() {
     told(
-        &stranger(connect(&format!("{OWN}/writer"))),
+        &stranger(&connect(&format!("{OWN}/writer"))),
         &["extra_policy role stranger"],
     );
-    let findings = stranger(connect(&format!("{OWN}/nobody")));
+    let findings = stranger(&connect(&format!("{OWN}/nobody")));
     told(&findings, &["policy_for_missing_user role stranger"]);
     assert!(
         findings[0]
@@ -179,7 +179,7 @@ fn what_the_manifest_does_not_give_is_told() {
         "{findings:?}"
     );
     told(
-        &stranger(connect(
+        &stranger(&connect(
             &OWN.replace("cluster-A", "cluster-OLD")
                 .as_str()
                 .to_owned()
@@ -194,12 +194,12 @@ fn what_the_manifest_does_not_give_is_told() {
         format!("{OWN}/dbproxy_provisioner"),
         format!("{OWN}/known"),
     ] {
-        told(&stranger(connect(&known)), &[]);
+        told(&stranger(&connect(&known)), &[]);
     }
     told(
         &named(
             "Admin",
-            json!({ "Effect": "Allow", "Action": "*", "Resource": "*" }),
+            &json!({ "Effect": "Allow", "Action": "*", "Resource": "*" }),
         ),
         &[],
     );
@@ -226,7 +226,7 @@ fn wildcards_say_what_they_cover() {
             "every db user of cluster c",
         ),
     ] {
-        let findings = stranger(statement(action, &resource));
+        let findings = stranger(&statement(action, &resource));
         told(&findings, &["wildcard_arn role stranger"]);
         assert!(findings[0].what.contains(covers), "{covers}: {findings:?}");
     }
@@ -240,10 +240,10 @@ fn wildcards_say_what_they_cover() {
         json!({ "Effect": "Allow", "NotAction": "rds-db:*", "Resource": "*" }),
         json!({ "Effect": "Deny", "Action": "*", "Resource": "*" }),
     ] {
-        told(&stranger(nothing), &[]);
+        told(&stranger(&nothing), &[]);
     }
     let findings =
-        stranger(json!({ "Effect": "Allow", "NotAction": "iam:*", "NotResource": "arn:aws:s3:::*" }));
+        stranger(&json!({ "Effect": "Allow", "NotAction": "iam:*", "NotResource": "arn:aws:s3:::*" }));
     told(&findings, &["wildcard_arn role stranger"]);
     assert!(
         findings[0].what.contains("by NotResource with NotAction"),
@@ -251,7 +251,7 @@ fn wildcards_say_what_they_cover() {
     );
     let mut maybe = statement("rds-db:connect", &format!("{OWN}/*"));
     maybe["Condition"] = json!({ "StringEquals": { "aws:PrincipalTag/team": "x" } });
-    let findings = stranger(maybe);
+    let findings = stranger(&maybe);
     assert!(
         findings[0]
             .what
