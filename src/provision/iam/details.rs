@@ -3,14 +3,15 @@
 //! Lenient about what is not compared, strict about what is: a part that is missing would read as something nobody is
 //! allowed, so it is a mistake.
 
+mod entry;
 mod fields;
 
-use super::found::{Found, FoundHeld, FoundManaged, FoundPrincipal, FoundRole};
+use super::found::{Found, FoundHeld, FoundManaged, FoundPrincipal};
 use crate::provision::manifest::arn::AccountId;
+use entry::{Key, Reader, account_of, arn, group, name_of, policy, role, user};
 use fields::{At, Mistaken};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 /// Of one file: far above what an account with all quotas used up prints.
 pub const BYTES_MAX: u64 = 256 * 1024 * 1024;
@@ -171,117 +172,6 @@ impl Details {
             managed: read.managed,
         }
     }
-}
-
-type Reader = fn(&mut Account, String, &At<'_>, &mut Mistaken);
-type Key = (String, AccountId);
-
-fn user(account: &mut Account, arn: String, entry: &At<'_>, mistaken: &mut Mistaken) {
-    let groups = entry.value("GroupList").and_then(Value::as_array);
-    let groups = groups
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-        .map(str::to_owned);
-    account.members.entry(arn.clone()).or_default().extend(groups);
-    let principal = FoundPrincipal {
-        held: held(entry, "UserPolicyList", mistaken),
-        groups: BTreeSet::new(),
-        role: None,
-    };
-    account.principals.insert(arn, principal);
-}
-
-fn group(account: &mut Account, arn: String, entry: &At<'_>, mistaken: &mut Mistaken) {
-    account
-        .groups
-        .insert(arn, held(entry, "GroupPolicyList", mistaken));
-}
-
-fn role(account: &mut Account, arn: String, entry: &At<'_>, mistaken: &mut Mistaken) {
-    let Some(trust) = entry.document("AssumeRolePolicyDocument", mistaken) else {
-        return;
-    };
-    let tags = entry.list("Tags", mistaken).into_iter();
-    let tags = tags.filter_map(|tag| Some((tag.text("Key")?.to_owned(), tag.text("Value")?.to_owned())));
-    let role = FoundRole {
-        trust,
-        tags: tags.collect(),
-        max_session: entry
-            .value("MaxSessionDuration")
-            .and_then(Value::as_u64)
-            .map(Duration::from_secs),
-    };
-    let principal = FoundPrincipal {
-        held: held(entry, "RolePolicyList", mistaken),
-        groups: BTreeSet::new(),
-        role: Some(role),
-    };
-    account.principals.insert(arn, principal);
-}
-
-fn held(entry: &At<'_>, inline: &str, mistaken: &mut Mistaken) -> FoundHeld {
-    let mut held = FoundHeld::default();
-    for policy in entry.list(inline, mistaken) {
-        let name = policy.required("PolicyName", mistaken);
-        let document = policy.document("PolicyDocument", mistaken);
-        held.inline.extend(name.map(str::to_owned).zip(document));
-    }
-    for policy in entry.list("AttachedManagedPolicies", mistaken) {
-        held.attached
-            .extend(policy.required("PolicyArn", mistaken).map(str::to_owned));
-    }
-    held
-}
-
-fn policy(entry: &At<'_>, mistaken: &mut Mistaken) -> Option<(String, FoundManaged)> {
-    let arn = entry.required("Arn", mistaken)?.to_owned();
-    let default = entry.required("DefaultVersionId", mistaken)?;
-    let versions = entry.list("PolicyVersionList", mistaken);
-    let is_default = |version: &&At<'_>| version.text("VersionId") == Some(default);
-    let Some(chosen) = versions.iter().find(is_default) else {
-        mistaken.add(
-            &entry.place("PolicyVersionList"),
-            &format!("has not the default version `{default}`"),
-        );
-        return None;
-    };
-    let document = chosen.document("Document", mistaken)?;
-    let others = versions.iter().filter_map(|version| version.text("VersionId"));
-    let others = others.filter(|id| *id != default);
-    let policy = FoundManaged {
-        name: entry
-            .text("PolicyName")
-            .unwrap_or_else(|| name_of(&arn))
-            .to_owned(),
-        document,
-        versions: std::iter::once(default)
-            .chain(others)
-            .map(str::to_owned)
-            .collect(),
-    };
-    Some((arn, policy))
-}
-
-fn arn(entry: &At<'_>, mistaken: &mut Mistaken) -> Option<(Key, String)> {
-    let arn = entry.required("Arn", mistaken)?;
-    let key = account_of(arn);
-    if key.is_none() {
-        mistaken.add(&entry.place("Arn"), &format!("`{arn}` is not an ARN of IAM"));
-    }
-    Some((key?, arn.to_owned()))
-}
-
-fn account_of(arn: &str) -> Option<Key> {
-    let parts: Vec<&str> = arn.splitn(6, ':').collect();
-    match *parts.as_slice() {
-        ["arn", partition, "iam", _, account, _] => Some((partition.to_owned(), AccountId::new(account)?)),
-        _ => None,
-    }
-}
-
-fn name_of(arn: &str) -> &str {
-    arn.rsplit('/').next().unwrap_or(arn)
 }
 
 #[cfg(test)]
