@@ -2,7 +2,7 @@
 
 use super::iam_policy::args::IamPolicy;
 use super::policy::args::Policy;
-use super::provision::args::{Apply, Bootstrap, Grant, Grants, Plan, Revoke};
+use super::provision::args::{Apply, Bootstrap, Drift, Grant, Grants, Plan, Revoke};
 use super::verify::args::Verify;
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
@@ -116,6 +116,8 @@ pub enum Command {
     Plan(Plan),
     /// Make a cluster what the access manifest says
     Apply(Apply),
+    /// Show where the access manifest, the database and IAM have moved apart, and what mends it
+    Drift(Drift),
     /// Give a database user a role, in the access manifest and in the database
     Grant(Grant),
     /// Take a role from a database user, or drop the user, and end its sessions

@@ -6,6 +6,9 @@ use crate::error::{Chain, ClientFacing};
 use std::error::Error;
 use std::process::ExitCode;
 
+/// `dbproxy drift` has done its work, and found something.
+pub const DRIFT: u8 = 5;
+
 /// What a command failed with: text for a person, a code for a script.
 #[derive(Debug)]
 pub struct Failure {

@@ -7,6 +7,7 @@ mod audit;
 mod bootstrap;
 mod connect;
 mod doctor;
+mod drift;
 pub mod exit;
 mod grant;
 mod grants;
@@ -49,6 +50,7 @@ pub fn main() -> ExitCode {
         Some(Command::Bootstrap(flags)) => bootstrap::run(&flags),
         Some(Command::Plan(plan)) => plan::run(&plan),
         Some(Command::Apply(apply)) => apply::run(&apply),
+        Some(Command::Drift(drift)) => drift::run(&drift),
         Some(Command::Grant(grant)) => grant::run(&grant),
         Some(Command::Revoke(revoke)) => revoke::run(&revoke),
         Some(Command::Grants(grants)) => grants::run(&grants),

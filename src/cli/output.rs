@@ -79,7 +79,8 @@ const ROWS_HELD: usize = 1_000;
 pub struct Table {
     /// Until it is shown.
     header: Vec<String>,
-    rows: Vec<Vec<String>>,
+    /// In red or not.
+    rows: Vec<(Vec<String>, bool)>,
     widths: Vec<usize>,
 }
 
@@ -94,11 +95,20 @@ impl Table {
     }
 
     pub fn push(&mut self, row: Vec<String>) {
+        self.add(row, false);
+    }
+
+    /// In red where data goes to a terminal.
+    pub fn push_red(&mut self, row: Vec<String>) {
+        self.add(row, true);
+    }
+
+    fn add(&mut self, row: Vec<String>, is_red: bool) {
         let row: Vec<String> = row.into_iter().map(|cell| printable(&cell)).collect();
         for (width, cell) in self.widths.iter_mut().zip(&row) {
             *width = cell.chars().count().max(*width);
         }
-        self.rows.push(row);
+        self.rows.push((row, is_red));
         if self.rows.len() >= ROWS_HELD {
             self.show();
         }
@@ -107,11 +117,15 @@ impl Table {
     /// Shows what is held.
     pub fn show(&mut self) {
         let header = std::mem::take(&mut self.header);
-        let first = (!header.is_empty()).then_some(header);
-        for row in first.into_iter().chain(std::mem::take(&mut self.rows)) {
+        let first = (!header.is_empty()).then_some((header, false));
+        for (row, is_red) in first.into_iter().chain(std::mem::take(&mut self.rows)) {
             let cells = row.iter().zip(&self.widths);
             let padded = cells.map(|(cell, width)| format!("{cell:<width$}"));
-            line(padded.collect::<Vec<_>>().join("  ").trim_end());
+            let padded = padded.collect::<Vec<_>>().join("  ");
+            match is_red {
+                true => line(&red(padded.trim_end())),
+                false => line(padded.trim_end()),
+            }
         }
     }
 }

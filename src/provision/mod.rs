@@ -9,6 +9,7 @@
 
 pub mod apply;
 pub mod doors;
+pub mod drift;
 pub mod fault;
 pub mod iam;
 pub mod inspect;

@@ -1,6 +1,7 @@
 //! Generated documents are what the program says. `UPDATE_DOCS=1` writes them anew.
 
 mod audit;
+mod drift;
 mod house;
 mod iam;
 pub mod papers;
@@ -40,6 +41,7 @@ fn the_command_reference_is_current() {
         "policy schema",
         "plan",
         "apply",
+        "drift",
         "grant",
         "revoke",
         "grants",

@@ -39,6 +39,9 @@ VENV = TARGET / "sandbox-venv"
 PAM = TARGET / "sandbox-pam"
 CACHE = TARGET / "sandbox-cache"
 
+# What `up` applies with the dbproxy that it is given.
+MANIFEST = HERE / "access.toml"
+
 ACCOUNT_A, ACCOUNT_B, REGION = "111122223333", "444455556666", "us-east-1"
 CLUSTER, DATABASE, EXTERNAL_ID = "orders", "app", "dbproxy-sandbox"
 RESOURCE = f"{ACCOUNT_A}/{REGION}/cluster/{CLUSTER}"
@@ -625,7 +628,8 @@ def seed_accounts(endpoint, root_secret, port, password):
     own = user(
         iam_a, "dbproxy",
         {"Action": "rds-db:connect", "Resource": [
-            f"{db_user}/{name}" for name in ("app_ro", "app_rw", "sandbox_admin", "app_nogrant", "dbproxy_provisioner")]},
+            f"{db_user}/{name}" for name in ("app_ro", "app_rw", "sandbox_admin", "app_nogrant", "dbproxy_provisioner",
+                                             "shop_app", "shop_report", "shop_migrations")]},
         {"Action": assume, "Resource": roles["dbproxy-connect"]},
         {"Action": "sts:GetCallerIdentity", "Resource": "*"},
         {"Action": ["rds:DescribeDBClusters", "rds:DescribeDBInstances"], "Resource": "*"},
@@ -834,6 +838,7 @@ class Sandbox:
         else:
             self.processes.stop("dbproxy")
             self.start_dbproxy(binary, state)
+            self.apply_manifest(binary, state)
             self.processes.known["dbproxy_bin"] = mark
             self.processes.save()
         state["pids"]["dbproxy"] = self.processes.pid("dbproxy")
@@ -859,6 +864,13 @@ class Sandbox:
         process = self.processes.start("dbproxy", [binary, "--config", self.directory / "dbproxy.toml"], log,
                                        cwd=home, env=env)
         wait_until(lambda: answers(f"http://127.0.0.1:{state['ports']['admin']}/readiness"), 10, process, "dbproxy", log)
+
+    def apply_manifest(self, binary, state):
+        say("applying the access manifest")
+        run([str(binary), "apply", CLUSTER, "--manifest", str(MANIFEST), "--config", str(self.directory / "dbproxy.toml")],
+            cwd=self.directory / "home",
+            env={"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "HOME": str(self.directory / "home"),
+                 **aws_environment(state)})
 
     # -- the end -----------------------------------------------------------------------------------
 
@@ -921,7 +933,7 @@ def environment_file(state, directory, binary=None):
                       f"{writer['port']}/{DATABASE}?sslmode=verify-full&sslrootcert="
                       + urllib.parse.quote(state["ca"]["bundle"]),
         "DBPROXY_ADMIN_HTTP": f"http://127.0.0.1:{ports['admin']}",
-        "DBPROXY_CONFIG": str(directory / "dbproxy.toml"),
+        "DBPROXY_CONFIG": str(directory / "dbproxy.toml"), "DBPROXY_MANIFEST": str(MANIFEST),
         "SANDBOX_STATE": str(directory / "state.json"), **aws_environment(state)}
     if binary:
         values["DBPROXY_BIN"] = str(binary)

@@ -19,6 +19,7 @@ use crate::provision::narrow::{ended, narrow, still_has};
 use crate::provision::plan::{self, Obstacle};
 use crate::provision::sessions::{self, EndError, Ended};
 use crate::provision::step::Plan;
+use crate::provision::wanted::Wanted;
 use std::collections::BTreeSet;
 
 /// Why there is no plan.
@@ -71,6 +72,15 @@ pub enum Presence {
     /// With dbproxy's mark.
     Managed,
     Foreign,
+}
+
+/// What is wanted and what was found.
+#[derive(Debug)]
+pub struct Compared {
+    pub wanted: Wanted,
+    pub inspected: Inspected,
+    pub plan: Plan,
+    pub obstacles: Vec<Obstacle>,
 }
 
 /// The way into one cluster, and what the manifest says of it.
@@ -140,6 +150,19 @@ impl Provisioning {
         let wanted = self.cluster.wanted(self.clock.now());
         let inspected = self.look_into_all().await?;
         plan::plan(&wanted, &inspected).map_err(PlanError::Obstacles)
+    }
+
+    /// The same with all that it rests on, also where something stands in the way.
+    pub async fn compare(&self) -> Result<Compared, InspectError> {
+        let wanted = self.cluster.wanted(self.clock.now());
+        let inspected = self.look_into_all().await?;
+        let (plan, obstacles) = plan::sketch(&wanted, &inspected);
+        Ok(Compared {
+            wanted,
+            inspected,
+            plan,
+            obstacles,
+        })
     }
 
     /// The same as far as it concerns this user.

@@ -101,6 +101,30 @@ pub struct Bootstrap {
 
 #[derive(Debug, Args)]
 #[command(
+    after_help = "Exit codes: 0 no drift; 1 something could not be looked at (the rest is reported); 5 drift.\n\n\
+    Nothing is changed. Kinds of findings and what mends each: docs/drift.md."
+)]
+pub struct Drift {
+    /// A cluster of the manifest [default: all]
+    pub cluster: Option<String>,
+    #[command(flatten)]
+    pub places: Places,
+    /// What `aws iam get-account-authorization-details` printed, of one account or several; repeatable.
+    /// Without it IAM is not looked at
+    #[arg(long, value_name = "FILE")]
+    pub iam_details: Vec<PathBuf>,
+    /// Audit files of dbproxy, with their rotated predecessors: which users are unused; repeatable
+    #[arg(long, value_name = "FILE")]
+    pub audit: Vec<PathBuf>,
+    /// How long nobody was an unused user; judged only where the audit files reach back that far
+    #[arg(long, value_name = "DAYS", default_value_t = 90, value_parser = clap::value_parser!(u64).range(1..=36_500))]
+    pub unused_days: u64,
+    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    pub output: Format,
+}
+
+#[derive(Debug, Args)]
+#[command(
     after_help = "The manifest is changed, and of the cluster only what concerns USER. When nothing could be \
                         done in the database the manifest is as it was."
 )]

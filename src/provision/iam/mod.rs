@@ -6,9 +6,10 @@
 //! - [`bundle`]: one principal's documents, and how they come to it
 //! - [`provisioner`]: what the provisioner itself may
 //! - [`render`]: all of them as text
-//! - [`found`]: what an account has
+//! - [`found`]: what an account has; [`details`]: read from what the AWS CLI prints
 
 pub mod bundle;
+pub mod details;
 pub mod document;
 pub mod entitled;
 pub mod found;

@@ -30,6 +30,10 @@ pub fn read(mut node: Node<'_>) -> Option<Cluster> {
         .or_else(|| DbUser::new(PROVISIONER).ok());
     let break_glass = node.set("break_glass", FEW_MAX, db_user).unwrap_or_default();
     let broker = node.set("broker_principals", FEW_MAX, PrincipalArn::new);
+    let unmanaged = node
+        .set("unmanaged", MANY_MAX, names::anybody)
+        .unwrap_or_default();
+    let principals = node.set("unmanaged_principals", MANY_MAX, PrincipalArn::new);
     let databases = node.tables("databases", FEW_MAX).into_iter();
     let databases = databases.filter_map(|(name, node)| {
         let key = node.key().to_owned();
@@ -44,6 +48,8 @@ pub fn read(mut node: Node<'_>) -> Option<Cluster> {
         provisioner: provisioner?,
         break_glass,
         broker_principals: broker.unwrap_or_default(),
+        unmanaged,
+        unmanaged_principals: principals.unwrap_or_default(),
         databases: databases.collect(),
         roles: role::all(&mut node),
         users: user::all(&mut node),

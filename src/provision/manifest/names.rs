@@ -28,6 +28,11 @@ pub fn role(name: &str) -> Result<RoleName, BadName> {
     }
 }
 
+/// A role that the manifest only speaks of.
+pub fn anybody(name: &str) -> Result<RoleName, BadName> {
+    RoleName::new(name).map_err(|error| BadName::Illegal(name.to_owned(), error))
+}
+
 pub fn database(name: &str) -> Result<Database, BadName> {
     let valid = Database::new(name).map_err(|error| BadName::Illegal(name.to_owned(), error))?;
     match name {

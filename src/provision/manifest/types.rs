@@ -31,6 +31,10 @@ pub struct Cluster {
     pub break_glass: BTreeSet<DbUser>,
     /// dbproxy's own: may connect as every db user.
     pub broker_principals: BTreeSet<PrincipalArn>,
+    /// Roles of others that are known: drift does not speak of them.
+    pub unmanaged: BTreeSet<RoleName>,
+    /// IAM principals of others that are known, such as administrators: neither of them.
+    pub unmanaged_principals: BTreeSet<PrincipalArn>,
     pub databases: BTreeMap<Database, DatabaseEntry>,
     pub roles: BTreeMap<DbRole, Role>,
     pub users: BTreeMap<DbUser, DbUserEntry>,

@@ -127,15 +127,13 @@ impl Draft {
         }
     }
 
-    pub fn finish(mut self, scene: &Scene<'_>) -> Result<Plan, Vec<Obstacle>> {
+    pub fn finish(mut self, scene: &Scene<'_>) -> (Plan, Vec<Obstacle>) {
         self.judge_powers(scene);
-        match self.obstacles.is_empty() {
-            true => Ok(Plan {
-                steps: self.steps.into_values().flatten().collect(),
-                notes: self.notes.into_iter().collect(),
-            }),
-            false => Err(self.obstacles),
-        }
+        let plan = Plan {
+            steps: self.steps.into_values().flatten().collect(),
+            notes: self.notes.into_iter().collect(),
+        };
+        (plan, self.obstacles)
     }
 
     fn judge_powers(&mut self, scene: &Scene<'_>) {

@@ -43,6 +43,14 @@ pub use obstacle::Obstacle;
 
 /// What to do so that `inspected` becomes `wanted`; or everything that stands in the way, and then nothing is done.
 pub fn plan(wanted: &Wanted, inspected: &Inspected) -> Result<Plan, Vec<Obstacle>> {
+    match sketch(wanted, inspected) {
+        (plan, obstacles) if obstacles.is_empty() => Ok(plan),
+        (_, obstacles) => Err(obstacles),
+    }
+}
+
+/// The steps as far as they are known, also where something stands in the way: to be shown, and never run then.
+pub fn sketch(wanted: &Wanted, inspected: &Inspected) -> (Plan, Vec<Obstacle>) {
     let mut draft = draft::Draft::default();
     let scene = scene::Scene::new(wanted, inspected, &mut draft);
     roles::plan(&scene, &mut draft);

@@ -2,6 +2,7 @@
 
 use super::fixture::*;
 use super::plan;
+use crate::provision::drift;
 use crate::provision::inspected::Inspected;
 use crate::provision::step::Plan;
 use crate::provision::wanted::{
@@ -217,6 +218,7 @@ proptest! {
             let first = plan(&after, &found).unwrap();
             prop_assert_eq!(&first, &plan(&after, &found).unwrap());
             for statement in statements(&first) {
+                prop_assert!(drift::statement::read(statement).is_some(), "drift does not know: {}", statement);
                 let (names, rest) = parts(statement);
                 prop_assert!(!names.contains("unmanaged_one") && !names.contains("postgres"), "{}", statement);
                 let bare = rest.replace("(integer, )", "").replace("(integer)", "");

@@ -35,6 +35,8 @@ impl Judge<'_> {
                 "is the provisioner, which must not change itself: leave it out"
             } else if cluster.break_glass.iter().any(|user| user.as_str() == name) {
                 "is a break-glass user, which must stay as it is: leave it out"
+            } else if cluster.unmanaged.iter().any(|role| role.as_str() == name) {
+                "is in `unmanaged` too: it is declared or left alone, not both"
             } else {
                 continue;
             };

@@ -468,3 +468,16 @@ fn what_has_ended_is_worth_a_note() {
         ["9:10: clusters.c.users.a.roles: `app_owner` has ended: it is taken back, and can be removed here"]
     );
 }
+
+#[test]
+fn what_is_left_alone_is_not_declared_too() {
+    let text = "[clusters.c]\nunmanaged = [\"rds_superuser\", \"u\", \"\"]\nunmanaged_principals = [\"x\"]\nusers.u = {}\n";
+    assert_eq!(
+        told(text),
+        [
+            "2:36: clusters.c.unmanaged: ``: name is empty",
+            "3:25: clusters.c.unmanaged_principals: `x` is not an ARN such as `arn:aws:iam::111122223333:role/app`",
+            "4:7: clusters.c.users.u: is in `unmanaged` too: it is declared or left alone, not both",
+        ]
+    );
+}
