@@ -22,7 +22,7 @@ use std::process::ExitCode;
 use tokio::runtime::Runtime;
 
 pub fn run(flags: &Drift) -> Result<ExitCode, Failure> {
-    let file = ManifestFile::read(&flags.places.at.manifest)?;
+    let file = ManifestFile::read(&flags.places.manifest()?)?;
     let chosen: BTreeMap<TargetName, Cluster> = match flags.cluster.as_deref() {
         Some(name) => [file.cluster(Some(name))?].into(),
         None if file.manifest.clusters.is_empty() => file.cluster(None).map(|one| [one].into())?,

@@ -17,7 +17,7 @@ use std::process::ExitCode;
 const UNKNOWN: u8 = 1;
 
 pub fn run(flags: &Isolation) -> Result<ExitCode, Failure> {
-    let file = ManifestFile::read(&flags.places.at.manifest)?;
+    let file = ManifestFile::read(&flags.places.manifest()?)?;
     let (name, cluster) = file.cluster(flags.cluster.as_deref())?;
     let here = at::go(flags.places.config.as_deref(), &name, cluster)?;
     let in_place = output::is_terminal();
