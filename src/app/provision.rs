@@ -1,7 +1,8 @@
 //! The doors of a cluster: with the credentials and over the verified TLS that sessions use, as the provisioner.
-//! What is done behind them is in [`cluster`].
+//! What is done behind them is in [`cluster`]; [`iam`] is the other plane.
 
 pub mod cluster;
+pub mod iam;
 
 use crate::access::credential::Credentials;
 use crate::access::policy::{Action, Circumstances as Around, Permit, Policy, Question};

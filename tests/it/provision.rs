@@ -4,6 +4,7 @@ mod apply;
 mod breaks;
 mod command_line;
 mod door;
+mod iam;
 mod inspect;
 mod lockout;
 mod versions;

@@ -60,9 +60,11 @@ impl IamApplyError {
 /// What mends a failed call of IAM.
 pub fn remedy(error: &AwsError) -> String {
     match error.fault {
-        AwsFault::Denied => "Let the AWS identity that runs this do so: `dbproxy iam-policy --provisioner --writes-iam` \
+        AwsFault::Denied => {
+            "Let the AWS identity that runs this do so: `dbproxy iam-policy --provisioner --writes-iam` \
                              prints a policy for it."
-            .to_owned(),
+                .to_owned()
+        }
         AwsFault::NotFound => "Somebody has deleted it meanwhile: plan again.".to_owned(),
         AwsFault::Other if error.message.starts_with("LimitExceeded") => {
             "A quota of the account is reached: raise it, or let principals share roles.".to_owned()

@@ -26,7 +26,10 @@ pub struct Difference {
 /// Why an account cannot be made what is wanted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IamObstacle {
-    #[error("there is no `{principal}`{}: create it, or take it out of the manifest", elsewhere(path))]
+    #[error(
+        "there is no `{principal}`{}: create it, or take it out of the manifest",
+        elsewhere(path)
+    )]
     Absent {
         principal: PrincipalArn,
         /// One of the same name and another path.
@@ -148,15 +151,22 @@ impl<'a> Draft<'a> {
             notes,
             obstacles: Vec::new(),
         };
-        for bundle in here.iter().filter(|bundle| bundle.placement != Placement::PermissionSet) {
+        for bundle in here
+            .iter()
+            .filter(|bundle| bundle.placement != Placement::PermissionSet)
+        {
             let Holder::Principal(principal) = &bundle.holder else {
                 continue;
             };
             let documents = bundle.documents.iter();
-            let rights = documents.clone().flat_map(|document| super::rights::rights(&document.json()));
+            let rights = documents
+                .clone()
+                .flat_map(|document| super::rights::rights(&document.json()));
             draft.rights.insert(principal.as_str(), rights.collect());
             if bundle.placement == Placement::Managed {
-                draft.managed.extend(documents.map(|document| bundle.policy_arn(document)));
+                draft
+                    .managed
+                    .extend(documents.map(|document| bundle.policy_arn(document)));
             }
             draft.wanted.insert(principal, bundle);
         }

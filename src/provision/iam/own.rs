@@ -48,7 +48,10 @@ impl Found {
 
     /// Principals whose own documents name one of these ARNs.
     pub fn naming(&self, arns: &BTreeSet<String>) -> BTreeSet<String> {
-        let quoted: Vec<String> = arns.iter().map(|arn| serde_json::json!(arn).to_string()).collect();
+        let quoted: Vec<String> = arns
+            .iter()
+            .map(|arn| serde_json::json!(arn).to_string())
+            .collect();
         let names = |rights: Rights| {
             let mut rights = rights.iter();
             rights.any(|right| quoted.iter().any(|arn| right.contains(arn)))
@@ -69,8 +72,16 @@ mod tests {
     #[test]
     fn own_things_are_known_by_their_names() {
         assert!(is_own_inline("dbproxy-connect-1") && is_own_inline("dbproxy-connect-12"));
-        for other in ["dbproxy-connect", "dbproxy-connect-", "dbproxy-connect-x", "dbproxy-connect-1a", "main",
-            "dbproxy-connect-role-x-1", "dbproxy-provisioner-1", "Dbproxy-connect-1"] {
+        for other in [
+            "dbproxy-connect",
+            "dbproxy-connect-",
+            "dbproxy-connect-x",
+            "dbproxy-connect-1a",
+            "main",
+            "dbproxy-connect-role-x-1",
+            "dbproxy-provisioner-1",
+            "Dbproxy-connect-1",
+        ] {
             assert!(!is_own_inline(other), "{other}");
         }
         let found = Found {
@@ -83,8 +94,14 @@ mod tests {
         let arn = |name: &str| format!("arn:aws:iam::111122223333:policy/{name}");
         assert!(found.is_own_managed(&arn("dbproxy-connect-role-x-1")));
         assert!(found.is_own_managed(&arn("dbproxy-connect-user-a-b-20")));
-        for other in ["dbproxy-connect-1", "dbproxy-connect-role-1", "dbproxy-connect-group-x-1",
-            "p/dbproxy-connect-role-x-1", "dbproxy-connect-role-x", "dbproxy-connect-role--1"] {
+        for other in [
+            "dbproxy-connect-1",
+            "dbproxy-connect-role-1",
+            "dbproxy-connect-group-x-1",
+            "p/dbproxy-connect-role-x-1",
+            "dbproxy-connect-role-x",
+            "dbproxy-connect-role--1",
+        ] {
             assert!(!found.is_own_managed(&arn(other)), "{other}");
         }
         assert!(!found.is_own_managed("arn:aws:iam::444455556666:policy/dbproxy-connect-role-x-1"));

@@ -52,7 +52,9 @@ fn principal(told: &Principal, groups: &BTreeMap<&str, &str>) -> FoundPrincipal 
 fn held(told: &Held) -> FoundHeld {
     let inline = told.inline.iter();
     FoundHeld {
-        inline: inline.map(|(name, text)| (name.clone(), document(text))).collect(),
+        inline: inline
+            .map(|(name, text)| (name.clone(), document(text)))
+            .collect(),
         attached: told.attached.iter().cloned().collect(),
     }
 }
@@ -62,7 +64,10 @@ fn managed(told: &Policy) -> FoundManaged {
     FoundManaged {
         name: told.name.clone(),
         document: document(&told.document),
-        versions: std::iter::once(&told.default_version).chain(others).cloned().collect(),
+        versions: std::iter::once(&told.default_version)
+            .chain(others)
+            .cloned()
+            .collect(),
     }
 }
 

@@ -27,7 +27,9 @@ pub fn rights(document: &Value) -> Rights {
 
 fn single(statement: &Map<String, Value>, version: &Value, rights: &mut Rights) {
     let get = |key: &str| statement.get(key).map_or(vec![&Value::Null], list);
-    let principals = statement.get("Principal").map_or(vec![Value::Null], each_principal);
+    let principals = statement
+        .get("Principal")
+        .map_or(vec![Value::Null], each_principal);
     let mut rest: Map<String, Value> = statement
         .iter()
         // The first three stand alone below, and a name is none's right.
@@ -115,7 +117,10 @@ mod tests {
         let document = |fields: Value| {
             let mut statement = json!({ "Effect": "Allow", "Action": "a", "Resource": "r",
                 "Condition": { "StringEquals": { "k": "v" } } });
-            statement.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+            statement
+                .as_object_mut()
+                .unwrap()
+                .extend(fields.as_object().unwrap().clone());
             rights(&json!({ "Version": "2012-10-17", "Statement": [statement] }))
         };
         let plain = document(json!({}));
@@ -135,7 +140,12 @@ mod tests {
         let two = |names: Value| document(json!({ "Principal": { "AWS": names } }));
         assert_eq!(two(json!(["x", "y"])), two(json!(["y", "x"])));
         assert!(two(json!("x")).is_subset(&two(json!(["y", "x"]))));
-        for broken in [json!(null), json!("text"), json!({ "Statement": [] }), json!({ "Statement": ["a"] })] {
+        for broken in [
+            json!(null),
+            json!("text"),
+            json!({ "Statement": [] }),
+            json!({ "Statement": ["a"] }),
+        ] {
             assert_eq!(rights(&broken).len(), 1, "{broken}");
         }
     }

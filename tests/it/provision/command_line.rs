@@ -48,17 +48,17 @@ boto3.client("iam").put_user_policy(UserName="dbproxy", PolicyName="it-command-l
 "#;
 
 /// A manifest of the test's own, and the commands that work with it.
-struct House {
-    town: Town,
-    environment: Vec<(String, String)>,
-    config: PathBuf,
-    manifest: PathBuf,
+pub(super) struct House {
+    pub(super) town: Town,
+    pub(super) environment: Vec<(String, String)>,
+    pub(super) config: PathBuf,
+    pub(super) manifest: PathBuf,
 }
 
-struct Told {
-    code: i32,
-    out: String,
-    err: String,
+pub(super) struct Told {
+    pub(super) code: i32,
+    pub(super) out: String,
+    pub(super) err: String,
 }
 
 impl Told {
@@ -71,22 +71,22 @@ impl Told {
         }
     }
 
-    fn all(&self) -> String {
+    pub(super) fn all(&self) -> String {
         format!("exit code {}\n{}\n{}", self.code, self.out, self.err)
     }
 
-    fn last(&self) -> &str {
+    pub(super) fn last(&self) -> &str {
         self.out.lines().last().unwrap_or_default()
     }
 
     #[track_caller]
-    fn done(self) -> Self {
+    pub(super) fn done(self) -> Self {
         assert_eq!(self.code, 0, "{}", self.all());
         self
     }
 
     #[track_caller]
-    fn refused(self, because: &str) -> Self {
+    pub(super) fn refused(self, because: &str) -> Self {
         assert_eq!(self.code, 1, "{}", self.all());
         assert!(self.err.contains(because), "{because}\n{}", self.all());
         self
@@ -95,10 +95,14 @@ impl Told {
 
 impl House {
     fn new(sandbox: &Sandbox) -> Self {
-        let town = Town::new(sandbox, CLEAR);
+        Self::with(sandbox, CLEAR, MANIFEST)
+    }
+
+    pub(super) fn with(sandbox: &Sandbox, clear: &str, manifest_text: &str) -> Self {
+        let town = Town::new(sandbox, clear);
         let config = config_file(sandbox, &sandbox.target("orders", "db_users = [\"app_ro\"]"));
         let manifest = config.with_extension("access.toml");
-        let text = MANIFEST.replace("ACCOUNT", &sandbox.text("/aws/accounts/a"));
+        let text = manifest_text.replace("ACCOUNT", &sandbox.text("/aws/accounts/a"));
         std::fs::write(&manifest, text).unwrap();
         Self {
             town,
@@ -108,7 +112,7 @@ impl House {
         }
     }
 
-    fn run(&self, arguments: &[&str]) -> Told {
+    pub(super) fn run(&self, arguments: &[&str]) -> Told {
         let output = dbproxy(&self.environment)
             .args(arguments)
             .env("DBPROXY_CONFIG", &self.config)
@@ -128,11 +132,11 @@ impl House {
         json["steps"].as_array().unwrap().clone()
     }
 
-    fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         std::fs::read_to_string(&self.manifest).unwrap()
     }
 
-    fn edit(&self, from: &str, to: &str) {
+    pub(super) fn edit(&self, from: &str, to: &str) {
         let text = self.text();
         assert!(text.contains(from), "{from}");
         std::fs::write(&self.manifest, text.replace(from, to)).unwrap();

@@ -22,20 +22,61 @@ pub enum HolderKind {
 /// One request. Documents are JSON.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Call {
-    PutInline { holder: Holder, policy: String, document: String },
-    DeleteInline { holder: Holder, policy: String },
-    CreateRole { role: String, trust: String, max_session_seconds: u64, tags: Vec<(String, String)> },
-    TagRole { role: String, key: String, value: String },
-    UpdateTrust { role: String, trust: String },
-    UpdateMaxSession { role: String, seconds: u64 },
-    DeleteRole { role: String },
-    CreatePolicy { policy: String, document: String },
+    PutInline {
+        holder: Holder,
+        policy: String,
+        document: String,
+    },
+    DeleteInline {
+        holder: Holder,
+        policy: String,
+    },
+    CreateRole {
+        role: String,
+        trust: String,
+        max_session_seconds: u64,
+        tags: Vec<(String, String)>,
+    },
+    TagRole {
+        role: String,
+        key: String,
+        value: String,
+    },
+    UpdateTrust {
+        role: String,
+        trust: String,
+    },
+    UpdateMaxSession {
+        role: String,
+        seconds: u64,
+    },
+    DeleteRole {
+        role: String,
+    },
+    CreatePolicy {
+        policy: String,
+        document: String,
+    },
     /// It becomes the default one.
-    CreateVersion { arn: String, document: String },
-    DeleteVersion { arn: String, version: String },
-    DeletePolicy { arn: String },
-    Attach { holder: Holder, arn: String },
-    Detach { holder: Holder, arn: String },
+    CreateVersion {
+        arn: String,
+        document: String,
+    },
+    DeleteVersion {
+        arn: String,
+        version: String,
+    },
+    DeletePolicy {
+        arn: String,
+    },
+    Attach {
+        holder: Holder,
+        arn: String,
+    },
+    Detach {
+        holder: Holder,
+        arn: String,
+    },
 }
 
 impl Call {
@@ -88,12 +129,22 @@ impl Call {
 
     pub(super) async fn send(&self, iam: &Client) -> Result<(), AwsError> {
         match self {
-            Self::PutInline { .. } | Self::DeleteInline { .. } | Self::Attach { .. } | Self::Detach { .. } => {
-                self.send_for_holder(iam).await
-            }
-            Self::CreateRole { role, trust, max_session_seconds, tags } => {
-                let tags: Result<Vec<Tag>, AwsError> = tags.iter().map(|(key, value)| self.tag(key, value)).collect();
-                let request = iam.create_role().role_name(role).assume_role_policy_document(trust);
+            Self::PutInline { .. }
+            | Self::DeleteInline { .. }
+            | Self::Attach { .. }
+            | Self::Detach { .. } => self.send_for_holder(iam).await,
+            Self::CreateRole {
+                role,
+                trust,
+                max_session_seconds,
+                tags,
+            } => {
+                let tags: Result<Vec<Tag>, AwsError> =
+                    tags.iter().map(|(key, value)| self.tag(key, value)).collect();
+                let request = iam
+                    .create_role()
+                    .role_name(role)
+                    .assume_role_policy_document(trust);
                 let request = request.max_session_duration(whole(*max_session_seconds));
                 self.done(request.set_tags(Some(tags?)).send().await)
             }
@@ -116,7 +167,13 @@ impl Call {
             }
             Self::CreateVersion { arn, document } => {
                 let request = iam.create_policy_version().policy_arn(arn);
-                self.done(request.policy_document(document).set_as_default(true).send().await)
+                self.done(
+                    request
+                        .policy_document(document)
+                        .set_as_default(true)
+                        .send()
+                        .await,
+                )
             }
             Self::DeleteVersion { arn, version } => {
                 let request = iam.delete_policy_version().policy_arn(arn);
@@ -129,7 +186,11 @@ impl Call {
     async fn send_for_holder(&self, iam: &Client) -> Result<(), AwsError> {
         use HolderKind::{Role, User};
         match self {
-            Self::PutInline { holder, policy, document } => match holder.kind {
+            Self::PutInline {
+                holder,
+                policy,
+                document,
+            } => match holder.kind {
                 Role => {
                     let request = iam.put_role_policy().role_name(&holder.name).policy_name(policy);
                     self.done(request.policy_document(document).send().await)
@@ -181,7 +242,9 @@ impl Call {
     where
         E: Error + ProvideErrorMetadata,
     {
-        answer.map(|_| ()).map_err(|error| AwsError::of_call(self.verb(), &error))
+        answer
+            .map(|_| ())
+            .map_err(|error| AwsError::of_call(self.verb(), &error))
     }
 
     fn tag(&self, key: &str, value: &str) -> Result<Tag, AwsError> {

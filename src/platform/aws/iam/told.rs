@@ -113,7 +113,10 @@ fn policy(told: &ManagedPolicyDetail) -> Policy {
         name: text(told.policy_name()),
         document: decoded(default.and_then(|version| version.document()).unwrap_or_default()),
         default_version: text(told.default_version_id()),
-        versions: versions.iter().map(|version| text(version.version_id())).collect(),
+        versions: versions
+            .iter()
+            .map(|version| text(version.version_id()))
+            .collect(),
     }
 }
 
@@ -133,7 +136,10 @@ fn decoded(text: &str) -> String {
             let digits = std::str::from_utf8(digits).ok()?;
             // Which would take a sign, too.
             let value = u8::from_str_radix(digits, 16).ok()?;
-            digits.bytes().all(|b| b.is_ascii_hexdigit()).then_some((value, after))
+            digits
+                .bytes()
+                .all(|b| b.is_ascii_hexdigit())
+                .then_some((value, after))
         });
         match value {
             Some((value, after)) => {

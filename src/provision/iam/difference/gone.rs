@@ -46,9 +46,18 @@ impl Draft<'_> {
         let managed = bundle.filter(|bundle| bundle.placement == Placement::Managed);
         let wanted: BTreeSet<String> = managed
             .iter()
-            .flat_map(|bundle| bundle.documents.iter().map(|document| bundle.policy_arn(document)))
+            .flat_map(|bundle| {
+                bundle
+                    .documents
+                    .iter()
+                    .map(|document| bundle.policy_arn(document))
+            })
             .collect();
-        let own = principal.held.attached.iter().filter(|arn| self.found.is_own_managed(arn));
+        let own = principal
+            .held
+            .attached
+            .iter()
+            .filter(|arn| self.found.is_own_managed(arn));
         let gone: Vec<&String> = own.filter(|arn| !wanted.contains(*arn)).collect();
         for policy in gone {
             let call = Call::Detach {
@@ -62,16 +71,29 @@ impl Draft<'_> {
     }
 
     fn kind_of_policy(&self, holder: &str, policy: &str) -> StepKind {
-        let had = self.found.managed.get(policy).map(|policy| rights(&policy.document));
+        let had = self
+            .found
+            .managed
+            .get(policy)
+            .map(|policy| rights(&policy.document));
         self.kind(holder, &had.unwrap_or_default())
     }
 
     /// Managed policies, when nobody has them any more.
     pub(super) fn delete_policies(&mut self) {
-        let own = self.found.managed.iter().filter(|(arn, _)| self.found.is_own_managed(arn));
+        let own = self
+            .found
+            .managed
+            .iter()
+            .filter(|(arn, _)| self.found.is_own_managed(arn));
         let gone = own.filter(|(arn, _)| !self.managed.contains(*arn));
         for (arn, policy) in gone {
-            if let Some((group, _)) = self.found.groups.iter().find(|(_, held)| held.attached.contains(arn)) {
+            if let Some((group, _)) = self
+                .found
+                .groups
+                .iter()
+                .find(|(_, held)| held.attached.contains(arn))
+            {
                 self.notes.push(format!(
                     "managed {} stays, because others attached it to {}",
                     told(arn),
@@ -110,7 +132,10 @@ impl Draft<'_> {
             principal.role.as_ref().is_some_and(|role| role.is_own()) && !is_of_aws(arn)
         });
         for (arn, principal) in own {
-            let Some(named) = PrincipalArn::new(arn).ok().filter(|named| !self.wanted.contains_key(named)) else {
+            let Some(named) = PrincipalArn::new(arn)
+                .ok()
+                .filter(|named| !self.wanted.contains_key(named))
+            else {
                 continue;
             };
             let foreign = self.foreign(principal);
@@ -133,7 +158,11 @@ impl Draft<'_> {
     fn foreign(&self, principal: &FoundPrincipal) -> Vec<String> {
         let inline = principal.held.inline.keys().filter(|name| !is_own_inline(name));
         let inline = inline.map(|name| format!("policy \"{name}\""));
-        let attached = principal.held.attached.iter().filter(|arn| !self.found.is_own_managed(arn));
+        let attached = principal
+            .held
+            .attached
+            .iter()
+            .filter(|arn| !self.found.is_own_managed(arn));
         inline.chain(attached.map(|arn| told(arn))).collect()
     }
 }

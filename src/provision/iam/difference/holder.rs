@@ -16,10 +16,7 @@ impl Draft<'_> {
     pub(super) fn give(&mut self, principal: &PrincipalArn, bundle: &Bundle) {
         let held = self.found.principals.get(principal.as_str());
         let held = held.map(|one| one.held.clone()).unwrap_or_default();
-        let mut documents: Vec<&Document> = bundle.documents.iter().collect();
-        if self.moves_on(&held, bundle) {
-            documents.reverse();
-        }
+        let documents = self.in_order(&held, bundle);
         for document in documents {
             match bundle.placement {
                 Placement::Inline => self.put(principal, document, &held),
@@ -29,23 +26,33 @@ impl Draft<'_> {
         }
     }
 
-    /// Documents are filled one after the other. Where something has moved into a later one, that one is written first,
-    /// so that nobody is without in between.
-    fn moves_on(&self, held: &FoundHeld, bundle: &Bundle) -> bool {
+    /// Documents are filled one after the other, so what is in one may have to move to another. Where it goes is written
+    /// first, so that nobody is without in between; it is sorted, so there is always such an order.
+    fn in_order<'b>(&self, held: &FoundHeld, bundle: &'b Bundle) -> Vec<&'b Document> {
         let before = |document: &Document| match bundle.placement {
-            Placement::Managed => self
-                .found
-                .managed
-                .get(&bundle.policy_arn(document))
-                .map(|policy| rights(&policy.document)),
+            Placement::Managed => {
+                let found = self.found.managed.get(&bundle.policy_arn(document));
+                found.map(|policy| rights(&policy.document))
+            }
             _ => held.inline.get(&document.name).map(rights),
         };
-        let mut earlier = Rights::new();
-        bundle.documents.iter().any(|document| {
-            let moved = !earlier.is_disjoint(&rights(&document.json()));
-            earlier.extend(before(document).unwrap_or_default());
-            moved
-        })
+        let documents = bundle.documents.iter();
+        let mut waiting: Vec<(&Document, Rights, Rights)> = documents
+            .map(|document| {
+                let after = rights(&document.json());
+                (document, before(document).unwrap_or_default(), after)
+            })
+            .collect();
+        let mut ordered = Vec::new();
+        while !waiting.is_empty() {
+            let is_ready = |(one, before, _): &(&Document, Rights, Rights)| {
+                let mut others = waiting.iter().filter(|(other, _, _)| other.name != one.name);
+                others.all(|(_, _, after)| after.is_disjoint(before))
+            };
+            let next = waiting.iter().position(is_ready).unwrap_or_default();
+            ordered.push(waiting.remove(next).0);
+        }
+        ordered
     }
 
     fn put(&mut self, principal: &PrincipalArn, document: &Document, held: &FoundHeld) {
@@ -58,7 +65,10 @@ impl Draft<'_> {
         let whom = told(arn);
         let (kind, title) = match held.inline.get(name).map(rights) {
             Some(before) if before == rights(&wanted) => return,
-            Some(before) => (self.kind(arn, &before), format!("change policy \"{name}\" of {whom}")),
+            Some(before) => (
+                self.kind(arn, &before),
+                format!("change policy \"{name}\" of {whom}"),
+            ),
             None => (StepKind::Ordinary, format!("put policy \"{name}\" into {whom}")),
         };
         self.step(arn, kind, title, vec![call]);

@@ -7,7 +7,12 @@ use crate::provision::iam::document::trust;
 
 /// They make what is not there yet. Permission sets are left out.
 pub fn render(policies: &Policies) -> String {
-    let commands: Vec<String> = policies.bundles.iter().flat_map(calls).map(|call| command(&call)).collect();
+    let commands: Vec<String> = policies
+        .bundles
+        .iter()
+        .flat_map(calls)
+        .map(|call| command(&call))
+        .collect();
     commands.join("\n")
 }
 
@@ -32,10 +37,17 @@ fn calls(bundle: &Bundle) -> Vec<Call> {
             (Placement::PermissionSet, _) | (Placement::Inline, None) => {}
             (Placement::Inline, Some(holder)) => {
                 let (holder, document) = (holder.clone(), text);
-                calls.push(Call::PutInline { holder, policy, document });
+                calls.push(Call::PutInline {
+                    holder,
+                    policy,
+                    document,
+                });
             }
             (Placement::Managed, whom) => {
-                calls.push(Call::CreatePolicy { policy, document: text });
+                calls.push(Call::CreatePolicy {
+                    policy,
+                    document: text,
+                });
                 calls.extend(whom.iter().map(|holder| Call::Attach {
                     holder: holder.clone(),
                     arn: bundle.policy_arn(document),
