@@ -175,8 +175,13 @@ fn who_is_granted_connects_and_who_is_revoked_does_not() {
     house
         .run(&["revoke", "it_i_b", "--iam", "--allow-destructive"])
         .done();
+    // Were there a db user still, IAM would not let it in.
+    house
+        .town
+        .sql("postgres", "create role it_i_b login in role rds_iam");
     assert_refused(&proxy, "it_i_b");
     assert_eq!(last_reason(&sandbox), "PolicyImplicitDeny");
+    house.town.sql("postgres", "drop role it_i_b");
     assert_eq!(proxy.query("it_i_a", "select 1"), "1", "the other stays");
 
     house.edit(&format!("principals = [\"{}\"]", estate.arn), "");
