@@ -4,6 +4,14 @@ use super::step::{IamPlan, IamStep};
 use crate::platform::aws::iam::{Call, Iam};
 use crate::platform::aws::{AwsError, AwsFault};
 use std::future::Future;
+use std::time::Duration;
+
+const PATIENCE: [Duration; 4] = [
+    Duration::from_millis(500),
+    Duration::from_secs(2),
+    Duration::from_secs(4),
+    Duration::from_secs(8),
+];
 
 /// Who makes calls.
 pub trait Caller: Sync {
@@ -86,10 +94,12 @@ pub async fn apply(
 ) -> Result<(), IamApplyError> {
     permitted(plan, allow_destructive)?;
     let mut calls = 0_usize;
+    let mut has_made = false;
     for (number, step) in (1_usize..).zip(&plan.steps) {
         tell(number, step);
         for call in &step.calls {
-            caller.call(call).await.map_err(|source| IamApplyError::Call {
+            let done = patiently(caller, call, has_made).await;
+            done.map_err(|source| IamApplyError::Call {
                 number,
                 of: plan.steps.len(),
                 title: step.title.clone(),
@@ -97,9 +107,23 @@ pub async fn apply(
                 source,
             })?;
             calls = calls.saturating_add(1);
+            has_made |= matches!(call, Call::CreateRole { .. } | Call::CreatePolicy { .. });
         }
     }
     Ok(())
+}
+
+/// What was made just now is not known everywhere at once (IAM User Guide, "Changes that I make are not always
+/// immediately visible").
+async fn patiently(caller: &impl Caller, call: &Call, has_made: bool) -> Result<(), AwsError> {
+    let mut waits = PATIENCE.iter().filter(|_| has_made);
+    loop {
+        let outcome = caller.call(call).await;
+        match (&outcome, waits.next()) {
+            (Err(error), Some(wait)) if error.fault == AwsFault::NotFound => tokio::time::sleep(*wait).await,
+            _ => return outcome,
+        }
+    }
 }
 
 /// Before anything is changed, in another plane too.
@@ -110,3 +134,6 @@ pub fn permitted(plan: &IamPlan, allow_destructive: bool) -> Result<(), IamApply
         false => Err(IamApplyError::Destructive { titles }),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,7 @@
 
 use super::{Draft, is_of_aws, told};
 use crate::platform::aws::iam::Call;
-use crate::provision::iam::found::FoundPrincipal;
+use crate::provision::iam::found::{FoundPrincipal, FoundRole};
 use crate::provision::iam::own::is_own_inline;
 use crate::provision::iam::rights::rights;
 use crate::provision::iam::step::IamStep;
@@ -129,7 +129,7 @@ impl Draft<'_> {
     /// Roles that dbproxy made or adopted.
     pub(super) fn delete_roles(&mut self) {
         let own = self.found.principals.iter().filter(|(arn, principal)| {
-            principal.role.as_ref().is_some_and(|role| role.is_own()) && !is_of_aws(arn)
+            principal.role.as_ref().is_some_and(FoundRole::is_own) && !is_of_aws(arn)
         });
         for (arn, principal) in own {
             let Some(named) = PrincipalArn::new(arn)

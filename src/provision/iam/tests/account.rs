@@ -147,7 +147,7 @@ impl Found {
                 let last = policy
                     .versions
                     .iter()
-                    .map(|id| id[1..].parse::<u64>().unwrap())
+                    .map(|id| id.trim_start_matches('v').parse::<u64>().unwrap())
                     .max();
                 policy.versions.insert(0, format!("v{}", last.unwrap() + 1));
                 policy.document = serde_json::from_str(document).unwrap();

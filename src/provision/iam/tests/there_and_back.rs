@@ -3,7 +3,7 @@
 use super::account::{ACCOUNT, arn, principal, with};
 use super::made;
 use crate::provision::iam::Policies;
-use crate::provision::iam::found::{Found, FoundManaged};
+use crate::provision::iam::found::{Found, FoundManaged, FoundRole};
 use crate::provision::iam::own::is_own_inline;
 use crate::provision::iam::rights::Rights;
 use crate::provision::step::StepKind;
@@ -92,7 +92,7 @@ fn busy() -> Found {
 fn foreign(found: &Found) -> Value {
     let mut all = BTreeMap::new();
     for (arn, one) in &found.principals {
-        let own = one.role.as_ref().is_some_and(|role| role.is_own());
+        let own = one.role.as_ref().is_some_and(FoundRole::is_own);
         let inline = one.held.inline.iter().filter(|(name, _)| !is_own_inline(name));
         let attached = one.held.attached.iter().filter(|arn| !found.is_own_managed(arn));
         let held = json!([inline.collect::<Vec<_>>(), attached.collect::<Vec<_>>()]);
