@@ -1,9 +1,10 @@
 //! The doors of a cluster: with the credentials and over the verified TLS that sessions use, as the provisioner or,
 //! to see whether that can be, as one of those it made.
-//! What is done behind them is in [`cluster`].
+//! What is done behind them is in [`cluster`]; [`iam`] is the other plane.
 
 pub mod bootstrap;
 pub mod cluster;
+pub mod iam;
 
 use crate::access::credential::Credentials;
 use crate::access::policy::{Action, Circumstances as Around, Permit, Policy, Question};

@@ -63,7 +63,7 @@ pub fn run(flags: &Bootstrap) -> Result<ExitCode, Failure> {
     }
     let left = ground.runtime.block_on(way.left())?;
     if !left.steps.is_empty() {
-        show::plan(&left, &[], false);
+        show::plan(&left, None, &[], false);
         return Err(Failure::text(
             1,
             "something is left to do, though all steps have run",
@@ -126,5 +126,5 @@ fn tell(flags: &Bootstrap, foreseen: &Foreseen, administrator: &str, provisioner
 
 fn headed(who: &str, plan: &Plan, with_sql: bool) {
     output::line(&format!("as {}:", printable(who)));
-    show::plan(plan, &[], with_sql);
+    show::plan(plan, None, &[], with_sql);
 }

@@ -46,7 +46,7 @@ pub fn run(flags: &Grant) -> Result<ExitCode, Failure> {
         is_revocation: false,
     };
     let done = change.make()?;
-    if by_iam && !flags.how.dry_run && !declared.users.contains_key(&change.user) {
+    if by_iam && !flags.how.dry_run && !flags.how.iam.iam && !declared.users.contains_key(&change.user) {
         change::remind_of_iam(&change.user);
     }
     Ok(done)

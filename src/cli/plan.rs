@@ -1,9 +1,10 @@
-//! `dbproxy plan [CLUSTER]`: what would be done so that the cluster is what the manifest says.
+//! `dbproxy plan [CLUSTER]`: what would be done so that the cluster, and IAM, are what the manifest says.
 
 use super::args::Format;
 use super::exit::Failure;
 use super::output;
 use super::provision::args::Plan;
+use super::provision::iam::Plane;
 use super::provision::manifest::ManifestFile;
 use super::provision::plan_file::PlanFile;
 use super::provision::{at, show};
@@ -14,13 +15,21 @@ pub fn run(flags: &Plan) -> Result<ExitCode, Failure> {
     let (name, cluster) = file.cluster(flags.cluster.as_deref())?;
     let here = at::go(flags.places.config.as_deref(), &name, cluster)?;
     let plan = here.runtime.block_on(here.provisioning.plan())?;
+    let iam = match flags.iam.iam {
+        true => {
+            let config = flags.places.config.as_deref();
+            Some(Plane::go(&here.runtime, config, &file.manifest, None)?.plan()?)
+        }
+        false => None,
+    };
+    let iam = iam.as_ref();
     let notes: Vec<String> = file.notes().collect();
     match flags.output {
-        Format::Text => show::plan(&plan, &notes, flags.sql),
-        Format::Json => output::line(&show::json(name.as_str(), &plan, &notes).to_string()),
+        Format::Text => show::plan(&plan, iam, &notes, flags.sql),
+        Format::Json => output::line(&show::json(name.as_str(), &plan, iam, &notes).to_string()),
     }
     if let Some(path) = &flags.plan_out {
-        PlanFile::write(path, name.as_str(), &plan)?;
+        PlanFile::write(path, name.as_str(), &plan, iam)?;
     }
     Ok(ExitCode::SUCCESS)
 }

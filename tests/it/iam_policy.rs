@@ -7,7 +7,7 @@ use serde_json::Value;
 use std::process::Command;
 
 /// A user with keys.
-const USER: &str = r#"
+pub const USER: &str = r#"
 import boto3, json, sys
 iam = boto3.client("iam")
 arn = iam.create_user(UserName=sys.argv[1])["User"]["Arn"]
@@ -16,7 +16,7 @@ print(json.dumps({"arn": arn, "id": key["AccessKeyId"], "secret": key["SecretAcc
 "#;
 
 /// Applies what is printed about a principal.
-const APPLY: &str = r#"
+pub const APPLY: &str = r#"
 import boto3, json, sys
 arn, bundle = sys.argv[1], json.loads(sys.argv[2])
 iam, (kind, name) = boto3.client("iam"), arn.split(":")[5].split("/")
@@ -41,7 +41,7 @@ print("{}")
 "#;
 
 /// As root of an account.
-fn boto(sandbox: &Sandbox, root: &str, script: &str, arguments: &[&str]) -> Value {
+pub fn boto(sandbox: &Sandbox, root: &str, script: &str, arguments: &[&str]) -> Value {
     let output = Command::new(python())
         .args(["-c", script])
         .args(arguments)
@@ -72,7 +72,7 @@ fn printed(sandbox: &Sandbox, lines: &str) -> Value {
 }
 
 #[track_caller]
-fn assert_refused(proxy: &Proxy, user: &str) {
+pub fn assert_refused(proxy: &Proxy, user: &str) {
     let output = proxy.psql(user, "select 1");
     assert!(!output.status.success(), "{user} was let in");
 }

@@ -5,6 +5,7 @@ mod breaks;
 mod command_line;
 mod door;
 mod drift;
+mod iam;
 mod inspect;
 mod lockout;
 mod versions;

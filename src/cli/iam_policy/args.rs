@@ -20,8 +20,8 @@ pub enum Format {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Policies are printed, not applied: that is for your infrastructure as code, or for \
-    `aws iam put-role-policy`, as --format cli writes it.\n\n\
+    after_help = "Policies are printed here, for your infrastructure as code, or for another account. \
+    `dbproxy plan --iam` and `dbproxy apply --iam` make an account so.\n\n\
     Exact ARNs only, merged for each principal over all clusters. What fits is an inline policy dbproxy-connect-1; \
     what does not is managed policies dbproxy-connect-role-NAME-<n>. Other inline policies of a principal \
     count towards the same limit."
@@ -44,8 +44,10 @@ pub struct IamPolicy {
     /// Instead, what the provisioner itself needs: to log in and to find the clusters
     #[arg(long)]
     pub provisioner: bool,
-    /// The provisioner also writes these policies, so it may change exactly these roles, users and policies.
-    /// Whoever may write a role's policy may give that role anything
+    /// The provisioner also writes these policies (`apply --iam`), so it may change exactly these roles, users and
+    /// policies, and take what is dbproxy's own from others. Whoever may write a role's policy may give that role
+    /// anything. Renew it after an apply, not before: policies inside principals that leave the manifest are taken out
+    /// by the old one
     #[arg(long, requires = "provisioner")]
     pub writes_iam: bool,
     #[arg(short, long, value_name = "FORMAT", default_value = "json")]

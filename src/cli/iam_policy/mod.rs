@@ -3,25 +3,24 @@
 pub mod args;
 
 use super::exit::Failure;
-use super::{output, settings_of};
-use crate::config::check::CommandLine;
+use super::output;
+use super::provision::sites::{Clusters, sites};
 use crate::domain::name::TargetName;
 use crate::platform::clock::Clock;
 use crate::provision::iam::provisioner::provisioner;
 use crate::provision::iam::render::{cloudformation, commands, json, terraform};
-use crate::provision::iam::{Bundle, Known, Mistakes, Placement, Policies, Site, policies};
+use crate::provision::iam::{Bundle, Placement, Policies, Site, policies};
 use crate::provision::manifest::arn::AccountId;
-use crate::provision::manifest::{Cluster, Manifest, file, read};
+use crate::provision::manifest::{Manifest, file, read};
 use args::{Format, IamPolicy};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::ExitCode;
 
 pub fn run(flags: &IamPolicy) -> Result<ExitCode, Failure> {
     let manifest = manifest(&flags.at.path(flags.config.as_deref())?)?;
     let clusters = chosen(&manifest, flags.cluster.as_deref())?;
-    let known = known(flags.config.as_deref(), &clusters)?;
-    let sites = sites(&clusters, &known).map_err(Failure::usage)?;
+    let sites = sites(flags.config.as_deref(), &clusters)?;
     let mut made = policies(&sites).map_err(Failure::usage)?;
     if flags.provisioner {
         let written = flags.writes_iam.then_some(&made);
@@ -52,8 +51,6 @@ fn manifest(path: &Path) -> Result<Manifest, Failure> {
     read(&text, Clock::system().now()).map_err(|problems| Failure::text(1, format!("{shown}: {problems}")))
 }
 
-type Clusters<'m> = BTreeMap<&'m TargetName, &'m Cluster>;
-
 fn chosen<'m>(manifest: &'m Manifest, wanted: Option<&str>) -> Result<Clusters<'m>, Failure> {
     let is_wanted = |name: &TargetName| wanted.is_none_or(|wanted| name.as_str() == wanted);
     let chosen: Clusters<'m> = manifest
@@ -70,51 +67,6 @@ fn chosen<'m>(manifest: &'m Manifest, wanted: Option<&str>) -> Result<Clusters<'
         return Err(Failure::text(1, message));
     }
     Ok(chosen)
-}
-
-/// The configuration is read only where the manifest leaves something out.
-fn known(config: Option<&Path>, clusters: &Clusters<'_>) -> Result<BTreeMap<TargetName, Known>, Failure> {
-    if clusters.values().all(|cluster| Site::is_complete(cluster)) {
-        return Ok(BTreeMap::new());
-    }
-    let settings = settings_of(config, CommandLine::default()).map_err(|mut failure| {
-        failure.hint = Some(
-            "The manifest leaves out an account_id, a region or resource_ids, so the configuration is asked."
-                .to_owned(),
-        );
-        failure
-    })?;
-    let targets = settings.targets.into_iter();
-    let known = targets
-        .filter(|target| target.credential.broker().is_none())
-        .map(|target| {
-            let known = Known {
-                account: target.account_id,
-                region: Some(target.region),
-                resource_id: target.resource_id,
-            };
-            (target.name, known)
-        });
-    Ok(known.collect())
-}
-
-fn sites<'m>(
-    clusters: &Clusters<'m>,
-    known: &BTreeMap<TargetName, Known>,
-) -> Result<Vec<Site<'m>>, Mistakes> {
-    let mut mistakes = Vec::new();
-    let nothing = Known::default();
-    let sites: Vec<Site<'m>> = clusters
-        .iter()
-        .filter_map(|(name, cluster)| {
-            let known = known.get(name).unwrap_or(&nothing);
-            Site::new(name, cluster, known, &mut mistakes)
-        })
-        .collect();
-    match mistakes.is_empty() {
-        true => Ok(sites),
-        false => Err(Mistakes(mistakes)),
-    }
 }
 
 /// To the principal and the account that are asked for. Only JSON holds more than one account.

@@ -42,12 +42,23 @@ impl Places {
     }
 }
 
+/// Whether the other plane is a command's affair.
+#[derive(Debug, Args, Clone)]
+pub struct WithIam {
+    /// IAM too: policies and roles of the account that the AWS credentials belong to, as all clusters of the manifest
+    /// imply them. Principals of other accounts are left out
+    #[arg(long)]
+    pub iam: bool,
+}
+
 #[derive(Debug, Args)]
 pub struct Plan {
     /// A cluster of the manifest [default: the only one]
     pub cluster: Option<String>,
     #[command(flatten)]
     pub places: Places,
+    #[command(flatten)]
+    pub iam: WithIam,
     /// Show the statements of each step
     #[arg(long)]
     pub sql: bool,
@@ -64,10 +75,13 @@ pub struct Apply {
     pub cluster: Option<String>,
     #[command(flatten)]
     pub places: Places,
+    #[command(flatten)]
+    pub iam: WithIam,
     /// Also take steps that take something away (those with a `!`)
     #[arg(long)]
     pub allow_destructive: bool,
-    /// Run exactly the plan of this file; refused when manifest or cluster have moved since it was made
+    /// Run exactly the plan of this file; refused when manifest, cluster or account have moved since it was
+    /// made. With IAM when it was made with --iam
     #[arg(long, value_name = "FILE")]
     pub plan_in: Option<PathBuf>,
 }
@@ -175,6 +189,8 @@ pub struct Revoke {
 /// How far a change goes.
 #[derive(Debug, Args, Clone)]
 pub struct How {
+    #[command(flatten)]
+    pub iam: WithIam,
     /// Also take steps that take something away (those with a `!`)
     #[arg(long)]
     pub allow_destructive: bool,

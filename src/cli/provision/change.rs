@@ -1,7 +1,8 @@
-//! A grant or a revocation, from the manifest to the database.
+//! A grant or a revocation, from the manifest to the database and IAM.
 
 use super::args::{How, Places};
 use super::at::{self, Here};
+use super::iam::Plane;
 use super::manifest::ManifestFile;
 use super::progress::{Ticker, sessions};
 use super::{diff, show};
@@ -10,7 +11,8 @@ use crate::cli::exit::Failure;
 use crate::cli::output::{self, line, note, printable};
 use crate::domain::name::{DbUser, TargetName};
 use crate::platform::clock::Clock;
-use crate::provision::manifest;
+use crate::provision::iam::step::IamPlan;
+use crate::provision::manifest::{self, Manifest};
 use crate::provision::step::{Plan, Step, StepKind};
 use std::process::ExitCode;
 
@@ -30,28 +32,70 @@ pub struct Change<'a> {
 impl Change<'_> {
     pub fn make(&self) -> Result<ExitCode, Failure> {
         self.show();
-        let here = self.go()?;
+        let manifest = manifest::read(&self.text, Clock::system().now()).map_err(Failure::usage)?;
+        let here = self.go(&manifest)?;
         let before = here.runtime.block_on(here.provisioning.plan_for(&self.user))?;
+        let plane = self.plane(&here, &manifest)?;
+        let in_iam = plane.as_ref().map(Plane::plan).transpose()?;
         if before.whole {
             note(
                 "the user leaves something behind, which concerns others: this is the plan of the whole cluster",
             );
         }
-        show::plan(&before.plan, &[], false);
+        show::plan(&before.plan, in_iam.as_ref(), &[], false);
         if self.how.dry_run {
             note("nothing was changed (--dry-run)");
             return Ok(ExitCode::SUCCESS);
         }
-        self.allowed(&before.plan)?;
+        self.allowed(&before.plan, in_iam.as_ref())?;
         if self.text != self.file.text {
             self.file.replace(&self.text)?;
         }
-        let outcome = self.apply(&here, &before);
+        let iam = plane.as_ref().zip(in_iam.as_ref());
+        let outcome = self.apply_both(&here, &before, iam);
         if let Err((failure, true)) = outcome {
             return Err(self.taken_back(failure));
         }
         outcome.map_err(|(failure, _)| self.kept(failure))?;
-        self.verify(&here)
+        if let Some((plane, done)) = iam {
+            plane.verify(done)?;
+        }
+        self.verify(&here, &manifest)
+    }
+
+    fn plane<'r>(&self, here: &'r Here, manifest: &Manifest) -> Result<Option<Plane<'r>>, Failure> {
+        let config = self.places.config.as_deref();
+        let about = Some((&self.cluster, &self.user));
+        match self.how.iam.iam {
+            true => Plane::go(&here.runtime, config, manifest, about).map(Some),
+            false => Ok(None),
+        }
+    }
+
+    /// What is given is there before somebody may have it; what is taken cannot be had again before it is gone.
+    fn apply_both(
+        &self,
+        here: &Here,
+        before: &PlanForUser,
+        iam: Option<(&Plane<'_>, &IamPlan)>,
+    ) -> Result<(), (Failure, bool)> {
+        let in_iam = || match iam {
+            Some((plane, plan)) => plane.apply(plan, self.how.allow_destructive),
+            None => Ok(()),
+        };
+        // The second half finds all as it was if the first had nothing to do.
+        let after = |(failure, nothing), first_was_idle: bool| (failure, nothing && first_was_idle);
+        let idle = iam.is_none_or(|(_, plan)| plan.steps.is_empty());
+        match self.is_revocation {
+            true => {
+                in_iam()?;
+                self.apply(here, before).map_err(|failed| after(failed, idle))
+            }
+            false => {
+                self.apply(here, before)?;
+                in_iam().map_err(|failed| after(failed, before.plan.steps.is_empty()))
+            }
+        }
     }
 
     fn show(&self) {
@@ -62,17 +106,17 @@ impl Change<'_> {
         lines.iter().for_each(|text| line(&printable(text)));
     }
 
-    fn go(&self) -> Result<Here, Failure> {
-        let manifest = manifest::read(&self.text, Clock::system().now()).map_err(Failure::usage)?;
+    fn go(&self, manifest: &Manifest) -> Result<Here, Failure> {
         let cluster = manifest.clusters.get(&self.cluster).cloned();
         let cluster = cluster.ok_or_else(|| Failure::text(1, "the manifest has lost its cluster"))?;
         at::go(self.places.config.as_deref(), &self.cluster, cluster)
     }
 
     /// Before anything is changed, the manifest too.
-    fn allowed(&self, plan: &Plan) -> Result<(), Failure> {
+    fn allowed(&self, plan: &Plan, iam: Option<&IamPlan>) -> Result<(), Failure> {
         let takes = |step: &Step| step.kind == StepKind::Destructive;
-        if self.how.allow_destructive || !plan.steps.iter().any(takes) {
+        let in_iam = iam.is_some_and(|plan| plan.destructive().next().is_some());
+        if self.how.allow_destructive || !(in_iam || plan.steps.iter().any(takes)) {
             return Ok(());
         }
         let what = "this takes something away (see the steps with a !), which must be allowed";
@@ -138,16 +182,15 @@ impl Change<'_> {
     }
 
     /// What was to be is so: nothing is left to do, and who was to go is gone.
-    fn verify(&self, here: &Here) -> Result<ExitCode, Failure> {
+    fn verify(&self, here: &Here, manifest: &Manifest) -> Result<ExitCode, Failure> {
         let after = here.runtime.block_on(here.provisioning.plan_for(&self.user))?;
         if !after.plan.steps.is_empty() {
-            show::plan(&after.plan, &[], false);
+            show::plan(&after.plan, None, &[], false);
             return Err(Failure::text(
                 1,
                 "something is left to do, though all steps have run",
             ));
         }
-        let manifest = manifest::read(&self.text, Clock::system().now()).map_err(Failure::usage)?;
         let cluster = manifest.clusters.get(&self.cluster);
         let declared = cluster.is_some_and(|cluster| cluster.users.contains_key(&self.user));
         if !declared && after.user != Presence::Absent {
@@ -170,6 +213,6 @@ pub fn user(name: &str) -> Result<DbUser, Failure> {
 /// Whether IAM knows of it is another matter.
 pub fn remind_of_iam(user: &DbUser) {
     output::note(&format!(
-        "IAM is not changed: whoever is to be \"{user}\" also needs rds-db:connect for it"
+        "IAM is not changed: whoever is to be \"{user}\" also needs rds-db:connect for it (--iam does that, too)"
     ));
 }

@@ -4,6 +4,7 @@ use super::manifest;
 use crate::cli::exit::Failure;
 use crate::cli::output::{line, printable};
 use crate::platform::clock::{Clock, rfc3339};
+use crate::provision::iam::step::{IamPlan, WrittenStep};
 use crate::provision::step::{Plan, Step, StepKind};
 use serde::{Deserialize, Serialize};
 use std::fs::File;
@@ -22,6 +23,9 @@ pub struct PlanFile {
     pub cluster: String,
     pub made_at: String,
     steps: Vec<Step>,
+    /// Absent: the plan is about the database alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    iam: Option<Vec<WrittenStep>>,
     #[serde(default)]
     notes: Vec<String>,
 }
@@ -32,13 +36,19 @@ struct Head {
 }
 
 impl PlanFile {
-    pub fn write(path: &Path, cluster: &str, plan: &Plan) -> Result<(), Failure> {
+    pub fn write(path: &Path, cluster: &str, plan: &Plan, iam: Option<&IamPlan>) -> Result<(), Failure> {
         let file = Self {
             version: VERSION,
             cluster: cluster.to_owned(),
             made_at: rfc3339(Clock::system().now()),
             steps: plan.steps.clone(),
-            notes: plan.notes.clone(),
+            iam: iam.map(IamPlan::written),
+            notes: plan
+                .notes
+                .iter()
+                .chain(iam.into_iter().flat_map(|iam| &iam.notes))
+                .cloned()
+                .collect(),
         };
         let mut text = serde_json::to_string_pretty(&file).map_err(Failure::usage)?;
         text.push('\n');
@@ -67,49 +77,65 @@ impl PlanFile {
         serde_json::from_str(&text).map_err(wrong)
     }
 
+    /// Whether IAM was planned for, too.
+    pub fn is_with_iam(&self) -> bool {
+        self.iam.is_some()
+    }
+
     /// Refuses another plan than the one that was reviewed, with what differs.
-    pub fn must_be(&self, plan: &Plan) -> Result<(), Failure> {
-        if self.steps == plan.steps {
+    pub fn must_be(&self, plan: &Plan, iam: Option<&IamPlan>) -> Result<(), Failure> {
+        let iam = iam.map(IamPlan::written).unwrap_or_default();
+        let reviewed = self.iam.as_deref().unwrap_or_default();
+        if self.steps == plan.steps && reviewed == iam {
             return Ok(());
         }
-        let gone: Vec<&Step> = self
-            .steps
-            .iter()
-            .filter(|step| !plan.steps.contains(step))
-            .collect();
-        let new: Vec<&Step> = plan
-            .steps
-            .iter()
-            .filter(|step| !self.steps.contains(step))
-            .collect();
-        let same_steps = gone.is_empty() && new.is_empty();
-        gone.iter().for_each(|step| show("-", step));
-        new.iter().for_each(|step| show("+", step));
+        let mut same_steps = compare(&self.steps, &plan.steps, database_step);
+        same_steps &= compare(reviewed, &iam, iam_step);
         let made = printable(&self.made_at);
         let what = match same_steps {
             true => "the order of the steps is another one",
             false => "see above: with - what is no longer to be done, with + what is new",
         };
+        let moved = match reviewed == iam {
+            true => "the manifest or the cluster has",
+            false => "the manifest, the cluster or the account has",
+        };
         let mut failure = Failure::text(
             1,
-            format!("the manifest or the cluster has moved since the plan was made ({made}): {what}"),
+            format!("{moved} moved since the plan was made ({made}): {what}"),
         );
         failure.hint = Some("Nothing was changed. Make a new plan, and have it reviewed.".to_owned());
         Err(failure)
     }
 }
 
-fn show(mark: &str, step: &Step) {
-    let bang = if step.kind == StepKind::Destructive {
-        "!"
-    } else {
-        " "
-    };
+/// Shows what one side alone has. Whether there is nothing such.
+fn compare<T: PartialEq>(reviewed: &[T], now: &[T], show: impl Fn(&str, &T)) -> bool {
+    let gone: Vec<&T> = reviewed.iter().filter(|step| !now.contains(step)).collect();
+    let new: Vec<&T> = now.iter().filter(|step| !reviewed.contains(step)).collect();
+    gone.iter().for_each(|step| show("-", step));
+    new.iter().for_each(|step| show("+", step));
+    gone.is_empty() && new.is_empty()
+}
+
+fn database_step(mark: &str, step: &Step) {
     let place = step.database.as_ref();
     let place = place.map(|name| format!(" (in database {:?})", name.as_str()));
-    let place = place.unwrap_or_default();
-    line(&format!("{mark} {bang} {}{place}", printable(&step.title)));
+    title(mark, step.kind, &step.title, &place.unwrap_or_default());
     for statement in &step.statements {
         line(&format!("{mark}       {};", printable(statement)));
     }
+}
+
+fn iam_step(mark: &str, step: &WrittenStep) {
+    let place = format!(" (in IAM of account {})", printable(&step.account));
+    title(mark, step.kind, &step.title, &place);
+    for statement in &step.statements {
+        line(&format!("{mark}       {}", printable(statement)));
+    }
+}
+
+fn title(mark: &str, kind: StepKind, title: &str, place: &str) {
+    let bang = if kind == StepKind::Destructive { "!" } else { " " };
+    line(&format!("{mark} {bang} {}{place}", printable(title)));
 }

@@ -23,11 +23,7 @@ impl Ticker {
     pub fn tell(&mut self, progress: Progress<'_>) {
         match progress {
             Progress::Began { number, of, step } => {
-                let text = format!("[{number}/{of}] {}", printable(&step.title));
-                match self.in_place {
-                    true => output::in_place(&text),
-                    false => output::note(&text),
-                }
+                self.began("", number, of, &step.title);
             }
             Progress::Already { number, .. } => {
                 self.note(&format!("step {number}: somebody else has done this meanwhile"));
@@ -41,6 +37,15 @@ impl Ticker {
             }
             Progress::Ended { user, ended } => self.ended(user, ended),
             Progress::Committed { .. } => {}
+        }
+    }
+
+    /// A step; `plane` says of what where it is not the database.
+    pub fn began(&self, plane: &str, number: usize, of: usize, title: &str) {
+        let text = format!("[{plane}{number}/{of}] {}", printable(title));
+        match self.in_place {
+            true => output::in_place(&text),
+            false => output::note(&text),
         }
     }
 

@@ -1,6 +1,7 @@
-//! The only module that names the AWS SDK: credentials, STS, Secrets Manager, SigV4.
+//! The only module that names the AWS SDK: credentials, STS, IAM, Secrets Manager, SigV4.
 
 pub mod error;
+pub mod iam;
 pub mod policy_document;
 pub mod proof;
 pub mod sdk;

@@ -49,6 +49,10 @@ impl Sdk {
         Region::new(self.config.region()?.as_ref())
     }
 
+    pub(super) fn config(&self) -> &SdkConfig {
+        &self.config
+    }
+
     /// The credentials of the default chain. Not cached here. The chain is built anew each time,
     /// because a built one keeps the profile it has read: renewed keys in `~/.aws/credentials` would
     /// never be seen.

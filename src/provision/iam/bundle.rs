@@ -7,6 +7,7 @@ use super::document::{
 };
 use super::entitled::{Entitled, Made};
 use crate::access::identity::aws_iam::permission_set;
+use crate::platform::aws::iam;
 use crate::provision::manifest::arn::{AccountId, PrincipalArn, PrincipalKind};
 use std::fmt;
 
@@ -14,7 +15,8 @@ use std::fmt;
 pub const ATTACHED: usize = 10;
 pub const ATTACHED_MAX: usize = 20;
 
-const NAME: &str = "dbproxy-connect";
+/// What the names of all of dbproxy's own policies begin with.
+pub const NAME: &str = "dbproxy-connect";
 
 /// Whose the documents are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +41,20 @@ impl Holder {
         match self {
             Self::Principal(principal) => principal.partition(),
             Self::Provisioner { partition, .. } => partition,
+        }
+    }
+}
+
+impl PrincipalArn {
+    /// As the API names it.
+    pub fn holder(&self) -> iam::Holder {
+        let kind = match self.kind() {
+            PrincipalKind::Role => iam::HolderKind::Role,
+            PrincipalKind::User => iam::HolderKind::User,
+        };
+        iam::Holder {
+            kind,
+            name: self.name().to_owned(),
         }
     }
 }

@@ -1,4 +1,5 @@
-//! The IAM policies that a manifest implies: who may `rds-db:connect` as whom, by exact ARNs. Pure.
+//! The IAM policies that a manifest implies: who may `rds-db:connect` as whom, by exact ARNs; and the way to them from
+//! what an account has. Pure, but for [`apply`].
 //!
 //! - [`site`]: a cluster with the three facts that its ARNs need
 //! - [`entitled`]: what each principal is entitled to, over all clusters
@@ -6,17 +7,25 @@
 //! - [`bundle`]: one principal's documents, and how they come to it
 //! - [`provisioner`]: what the provisioner itself may
 //! - [`render`]: all of them as text
-//! - [`found`]: what an account has; [`details`]: read from what the AWS CLI prints
+//! - [`found`]: what an account has ([`read`] from what IAM tells, [`details`] from what the AWS CLI prints), and what of it is dbproxy's [`own`]
+//! - [`rights`]: what a document says, however it is written
+//! - [`difference`]: the [`step`]s from what was found to what is wanted; [`apply`] takes them
 
+pub mod apply;
 pub mod bundle;
 pub mod details;
+pub mod difference;
 pub mod document;
 pub mod entitled;
 pub mod found;
 mod mistake;
+pub mod own;
 pub mod provisioner;
+mod read;
 pub mod render;
+pub mod rights;
 pub mod site;
+pub mod step;
 #[cfg(test)]
 mod tests;
 

@@ -1,39 +1,29 @@
 //! What the provisioner itself may: log in as its db user, find the clusters, and write these policies where it is to.
 //! Nothing that changes RDS.
 
+use super::bundle::NAME;
 use super::document::{MANAGED_MAX, Statement};
+use super::own::TAG;
 use super::{Bundle, Holder, Mistake, Mistakes, Placement, Policies, Site};
 use crate::provision::manifest::arn::{AccountId, PrincipalKind};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 
 const DESCRIBE: [&str; 2] = ["rds:DescribeDBClusters", "rds:DescribeDBInstances"];
-const ROLE: [&str; 4] = [
-    "iam:DeleteRolePolicy",
-    "iam:GetRolePolicy",
-    "iam:ListRolePolicies",
-    "iam:PutRolePolicy",
-];
-const USER: [&str; 4] = [
-    "iam:DeleteUserPolicy",
-    "iam:GetUserPolicy",
-    "iam:ListUserPolicies",
-    "iam:PutUserPolicy",
-];
-const MAKE: [&str; 4] = [
+/// What is there: of the whole account, in one call that knows no narrower resource.
+const LOOK: [&str; 1] = ["iam:GetAccountAuthorizationDetails"];
+const ROLE: [&str; 2] = ["iam:DeleteRolePolicy", "iam:PutRolePolicy"];
+const USER: [&str; 2] = ["iam:DeleteUserPolicy", "iam:PutUserPolicy"];
+const MAKE: [&str; 5] = [
     "iam:CreateRole",
     "iam:GetRole",
+    "iam:TagRole",
     "iam:UpdateAssumeRolePolicy",
     "iam:UpdateRole",
 ];
-const MANAGED: [&str; 6] = [
-    "iam:CreatePolicy",
-    "iam:CreatePolicyVersion",
-    "iam:DeletePolicyVersion",
-    "iam:GetPolicy",
-    "iam:GetPolicyVersion",
-    "iam:ListPolicyVersions",
-];
+const MANAGED: [&str; 2] = ["iam:CreatePolicy", "iam:CreatePolicyVersion"];
+/// Of what the manifest names no longer, too: dbproxy's own, known by name or tag.
+const GONE: [&str; 2] = ["iam:DeletePolicy", "iam:DeletePolicyVersion"];
 
 /// One bundle for each account. With `written`, the provisioner may write those policies.
 pub fn provisioner(sites: &[Site<'_>], written: Option<&Policies>) -> Result<Policies, Mistakes> {
@@ -46,11 +36,13 @@ pub fn provisioner(sites: &[Site<'_>], written: Option<&Policies>) -> Result<Pol
     let mut policies = Policies::default();
     for ((partition, account), sites) in accounts {
         let mut statements = own(&sites, &mut mistakes);
-        let bundles = written.iter().flat_map(|written| &written.bundles);
-        let bundles: Vec<&Bundle> = bundles
-            .filter(|bundle| bundle.holder.account() == account && bundle.holder.partition() == partition)
-            .collect();
-        statements.extend(writing(&bundles));
+        if let Some(written) = written {
+            let bundles = written.bundles.iter();
+            let bundles: Vec<&Bundle> = bundles
+                .filter(|bundle| bundle.holder.account() == account && bundle.holder.partition() == partition)
+                .collect();
+            statements.extend(writing(partition, account, &bundles));
+        }
         let account = account.clone();
         let holder = Holder::Provisioner { partition, account };
         match Bundle::packed(
@@ -88,8 +80,8 @@ fn own(sites: &[&Site<'_>], mistakes: &mut Vec<Mistake>) -> Vec<Statement> {
     ]
 }
 
-/// On exactly these roles, users and policies.
-fn writing(bundles: &[&Bundle]) -> Vec<Statement> {
+/// Given to exactly these roles, users and policies; taken from whoever has something of dbproxy's own.
+fn writing(partition: &str, account: &AccountId, bundles: &[&Bundle]) -> Vec<Statement> {
     let (mut roles, mut users, mut made) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     let mut policies = BTreeSet::new();
     let mut attached = Vec::new();
@@ -101,36 +93,51 @@ fn writing(bundles: &[&Bundle]) -> Vec<Statement> {
         if bundle.made.is_some() {
             made.insert(arn.clone());
         }
-        match (bundle.placement, principal.kind()) {
-            (Placement::PermissionSet, _) => {}
-            (Placement::Inline, PrincipalKind::Role) => {
-                roles.insert(arn);
+        if bundle.placement == Placement::PermissionSet {
+            continue;
+        }
+        // Of managed ones, too: what was inline before is taken out.
+        let attach = match principal.kind() {
+            PrincipalKind::Role => {
+                roles.insert(arn.clone());
+                "iam:AttachRolePolicy"
             }
-            (Placement::Inline, PrincipalKind::User) => {
-                users.insert(arn);
+            PrincipalKind::User => {
+                users.insert(arn.clone());
+                "iam:AttachUserPolicy"
             }
-            (Placement::Managed, kind) => {
-                let arns = bundle
-                    .documents
-                    .iter()
-                    .map(|document| bundle.policy_arn(document));
-                let arns: BTreeSet<String> = arns.collect();
-                let actions = match kind {
-                    PrincipalKind::Role => ["iam:AttachRolePolicy", "iam:DetachRolePolicy"],
-                    PrincipalKind::User => ["iam:AttachUserPolicy", "iam:DetachUserPolicy"],
-                };
-                let condition = json!({ "ArnEquals": { "iam:PolicyARN": arns } });
-                attached.push(Statement::new(&actions, BTreeSet::from([arn])).when(condition));
-                policies.extend(arns);
-            }
+        };
+        if bundle.placement == Placement::Managed {
+            let documents = bundle.documents.iter();
+            let arns: BTreeSet<String> = documents.map(|document| bundle.policy_arn(document)).collect();
+            let condition = json!({ "ArnEquals": { "iam:PolicyARN": arns } });
+            attached.push(Statement::new(&[attach], BTreeSet::from([arn])).when(condition));
+            policies.extend(arns);
         }
     }
     let mut statements = vec![
+        Statement::new(&LOOK, BTreeSet::from(["*".to_owned()])),
         Statement::new(&MAKE, made),
         Statement::new(&ROLE, roles),
         Statement::new(&USER, users),
         Statement::new(&MANAGED, policies),
     ];
     statements.extend(attached);
+    statements.extend(taking(partition, account));
     statements
+}
+
+fn taking(partition: &str, account: &AccountId) -> [Statement; 4] {
+    let all = |what: &str| format!("arn:{partition}:iam::{account}:{what}");
+    let own = all(&format!("policy/{NAME}-*"));
+    let on = |what: &str| BTreeSet::from([all(what)]);
+    let of_own = json!({ "ArnLike": { "iam:PolicyARN": own } });
+    let (key, value) = TAG;
+    let made = json!({ "StringEquals": { format!("aws:ResourceTag/{key}"): value } });
+    [
+        Statement::new(&GONE, BTreeSet::from([own])),
+        Statement::new(&["iam:DetachRolePolicy"], on("role/*")).when(of_own.clone()),
+        Statement::new(&["iam:DetachUserPolicy"], on("user/*")).when(of_own),
+        Statement::new(&["iam:DeleteRole"], on("role/*")).when(made),
+    ]
 }

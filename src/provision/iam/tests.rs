@@ -1,8 +1,11 @@
 //! What the manifest grants is what the documents allow, whatever their form.
 
+mod account;
 mod limits;
 mod meaning;
 mod properties;
+mod steps;
+mod there_and_back;
 
 use super::render::json;
 use super::{Known, Mistake, Mistakes, Policies, Site, policies};

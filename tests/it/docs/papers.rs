@@ -84,12 +84,22 @@ fn every_manifest_of_the_documents_is_taken() {
 #[test]
 fn every_command_of_the_documents_exists() {
     let shown = blocks(&read("docs/provisioning.md"), "sh").into_iter();
-    let lines: Vec<String> = shown.flat_map(|(_, text)| text.lines().map(str::to_owned).collect::<Vec<_>>()).collect();
+    let lines: Vec<String> = shown
+        .flat_map(|(_, text)| text.lines().map(str::to_owned).collect::<Vec<_>>())
+        .collect();
     for line in &lines {
         let command = line.split("dbproxy ").nth(1).unwrap_or_else(|| panic!("{line}"));
-        let words = command.split('#').next().unwrap_or_default().split_ascii_whitespace();
+        let words = command
+            .split('#')
+            .next()
+            .unwrap_or_default()
+            .split_ascii_whitespace();
         let told = Arguments::try_parse_from(std::iter::once("dbproxy").chain(words));
-        assert!(told.is_ok(), "{line}\n{}", told.err().map(|error| error.to_string()).unwrap_or_default());
+        assert!(
+            told.is_ok(),
+            "{line}\n{}",
+            told.err().map(|error| error.to_string()).unwrap_or_default()
+        );
     }
     assert!(lines.len() >= 11, "{lines:?}");
 }

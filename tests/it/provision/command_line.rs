@@ -53,9 +53,9 @@ boto3.client("iam").put_user_policy(UserName="dbproxy", PolicyName="it-command-l
 /// A manifest of the test's own, and the commands that work with it.
 pub(super) struct House {
     pub(super) town: Town,
-    environment: Vec<(String, String)>,
+    pub(super) environment: Vec<(String, String)>,
     pub(super) config: PathBuf,
-    manifest: PathBuf,
+    pub(super) manifest: PathBuf,
 }
 
 pub(super) struct Told {
@@ -89,7 +89,7 @@ impl Told {
     }
 
     #[track_caller]
-    fn refused(self, because: &str) -> Self {
+    pub(super) fn refused(self, because: &str) -> Self {
         assert_eq!(self.code, 1, "{}", self.all());
         assert!(self.err.contains(because), "{because}\n{}", self.all());
         self
@@ -98,8 +98,15 @@ impl Told {
 
 impl House {
     fn new(sandbox: &Sandbox) -> Self {
-        let text = MANIFEST.replace("ACCOUNT", &sandbox.text("/aws/accounts/a"));
-        Self::of(sandbox, CLEAR, &text)
+        Self::with(sandbox, CLEAR, MANIFEST)
+    }
+
+    pub(super) fn with(sandbox: &Sandbox, clear: &str, text: &str) -> Self {
+        Self::of(
+            sandbox,
+            clear,
+            &text.replace("ACCOUNT", &sandbox.text("/aws/accounts/a")),
+        )
     }
 
     pub(super) fn of(sandbox: &Sandbox, clear: &str, text: &str) -> Self {

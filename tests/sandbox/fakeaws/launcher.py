@@ -344,10 +344,43 @@ class AssumeRole:
         return xml.encode()
 
 
+def patch_iam_actions(iam_actions, iam):
+    """What calls of IAM are about: the policy that is to be made, principals with their path, `iam:PolicyARN`."""
+    plain_resource_arn = iam_actions.extract_resource_arn
+    plain_tag_context = iam_actions.request_tag_context
+
+    def one(params, name):
+        value = (params or {}).get(name)
+        return value[0] if isinstance(value, list) and value else value
+
+    def extract_resource_arn(service, method, path, headers, body, query_params, region, account_id):
+        found = plain_resource_arn(service, method, path, headers, body, query_params, region, account_id)
+        if service != "iam":
+            return found
+        name = one(query_params, "PolicyName")
+        if found == "*" and name:
+            return f"arn:aws:iam::{account_id}:policy{one(query_params, 'Path') or '/'}{name}"
+        for records, key in ((iam._roles, "RoleName"), (iam._users, "UserName")):
+            name = one(query_params, key)
+            if name and found.endswith(f"/{name}"):
+                record = records.get_scoped(account_id, None, name)
+                return record["Arn"] if record else found
+        return found
+
+    def request_tag_context(service, iam_action, body, params):
+        context = plain_tag_context(service, iam_action, body, params)
+        if service == "iam" and one(params, "PolicyArn"):
+            context = {**(context or {}), "iam:PolicyARN": one(params, "PolicyArn")}
+        return context
+
+    iam_actions.extract_resource_arn = extract_resource_arn
+    iam_actions.request_tag_context = request_tag_context
+
+
 def patch_ministack():
     """Imports ministack and corrects it. Returns the modules the rest needs."""
     import ministack.app as app
-    from ministack.core import iam_evaluator, rds_iam, responses, sigv4
+    from ministack.core import iam_actions, iam_evaluator, rds_iam, responses, sigv4
     from ministack.services import iam, rds, secretsmanager, sts  # noqa: F401  loaded before the first call
 
     for module in (sts, iam, rds_iam, iam_evaluator):
@@ -357,6 +390,7 @@ def patch_ministack():
     app.formatdate = lambda *_, **__: CLOCK.http_date()
 
     patch_evaluator(iam_evaluator, sts)
+    patch_iam_actions(iam_actions, iam)
     iam._gen_session_token = sts._gen_session_token = long_session_token
     iam._gen_secret = sts._gen_secret = secret_key
     # An expired session must answer ExpiredToken, not be forgotten and answer "unknown key".
