@@ -4,6 +4,7 @@ use super::exit::Failure;
 use super::output::{self, printable};
 use super::provision::args::Bootstrap;
 use super::provision::at::Ground;
+use super::provision::iam::{self, Plane};
 use super::provision::manifest::ManifestFile;
 use super::provision::progress::Ticker;
 use super::provision::{change, show};
@@ -37,10 +38,25 @@ pub fn run(flags: &Bootstrap) -> Result<ExitCode, Failure> {
     let way = ground.runtime.block_on(way).map_err(Failure::usage)?;
     let foreseen = ground.runtime.block_on(way.foresee());
     let foreseen = foreseen.map_err(|error| with_advice(error, has_password))?;
+    let plane = match flags.iam.iam {
+        true => Some(Plane::go(
+            &ground.runtime,
+            flags.places.config.as_deref(),
+            &file.manifest,
+            None,
+        )?),
+        false => None,
+    };
+    let in_iam = plane.as_ref().map(Plane::plan).transpose()?;
     if flags.dry_run {
-        return Ok(tell(flags, &foreseen, administrator.as_str(), &provisioner));
+        tell(flags, &foreseen, administrator.as_str(), &provisioner);
+        if let Some(plan) = &in_iam {
+            show::iam(plan, flags.sql);
+        }
+        return Ok(ExitCode::SUCCESS);
     }
     refuse_destructive(flags, &foreseen)?;
+    iam::allowed(in_iam.as_ref(), flags.allow_destructive)?;
     let mut done = false;
     for (part, who) in [
         (Part::Founding, administrator.as_str()),
@@ -69,11 +85,22 @@ pub fn run(flags: &Bootstrap) -> Result<ExitCode, Failure> {
             "something is left to do, though all steps have run",
         ));
     }
+    if let (Some(plane), Some(plan)) = (&plane, &in_iam)
+        && !plan.steps.is_empty()
+    {
+        show::iam(plan, flags.sql);
+        plane
+            .apply(plan, flags.allow_destructive)
+            .map_err(|(failure, _)| failure)?;
+        plane.verify(plan)?;
+        done = true;
+    }
     for note in file.notes().chain(left.notes) {
         output::note(&format!("note: {}", printable(&note)));
     }
     output::line(&match done {
-        true => format!("done: cluster {name} is what the manifest says, and {provisioner} provisions it"),
+        true if plane.is_some() => format!("done: cluster {name} and IAM are what the manifest says"),
+        true => format!("done: cluster {name} is what the manifest says"),
         false => "nothing to do".to_owned(),
     });
     Ok(ExitCode::SUCCESS)
@@ -111,7 +138,7 @@ fn refuse_destructive(flags: &Bootstrap, foreseen: &Foreseen) -> Result<(), Fail
     Err(failure)
 }
 
-fn tell(flags: &Bootstrap, foreseen: &Foreseen, administrator: &str, provisioner: &str) -> ExitCode {
+fn tell(flags: &Bootstrap, foreseen: &Foreseen, administrator: &str, provisioner: &str) {
     for (plan, who) in [
         (&foreseen.founding, administrator),
         (&foreseen.rest, provisioner),
@@ -121,7 +148,6 @@ fn tell(flags: &Bootstrap, foreseen: &Foreseen, administrator: &str, provisioner
             headed(who, plan, flags.sql);
         }
     }
-    ExitCode::SUCCESS
 }
 
 fn headed(who: &str, plan: &Plan, with_sql: bool) {

@@ -15,7 +15,9 @@ use crate::domain::name::TargetName;
 use crate::platform::task::Background;
 use crate::platform::telemetry::logs::{self, Level};
 use crate::provision::drift::{self, Facts};
+use crate::provision::iam::found::Found;
 use crate::provision::manifest::Cluster;
+use planes::Implied;
 use report::Report;
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -32,7 +34,7 @@ pub fn run(flags: &Drift) -> Result<ExitCode, Failure> {
     settings.log.level = Level::Error;
     let _logs = logs::install(&settings.log);
     // What is wrong with these files is told before anything is waited for.
-    let found = planes::details(&flags.iam_details)?;
+    let details = planes::details(&flags.iam_details)?;
     let usage = planes::usage(&flags.audit)?;
     let runtime = super::runtime()?;
     let mut report = Report::default();
@@ -58,20 +60,60 @@ pub fn run(flags: &Drift) -> Result<ExitCode, Failure> {
         .into_iter()
         .map(|(name, compared)| (name, compared.inspected));
     planes::resource_ids(&settings, &chosen, &mut report);
-    planes::iam(
-        &file.manifest.clusters,
-        &chosen,
-        &settings,
-        &inspected.collect(),
-        found.as_deref(),
-        &mut report,
-    );
+    if let Some((implied, found)) = iam(flags, &file, &chosen, &settings, &runtime, details, &mut report) {
+        planes::iam(
+            &implied,
+            &chosen,
+            &settings,
+            &inspected.collect(),
+            &found,
+            &mut report,
+        );
+    }
     planes::unused(&settings, &chosen, usage.as_ref(), flags.unused_days, &mut report);
     match flags.output {
         Format::Text => report.show(),
         Format::Json => output::line(&report.json().to_string()),
     }
     Ok(report.exit_code())
+}
+
+/// What IAM has, and what it should have; unless nobody asked, or it could not be told.
+fn iam<'m>(
+    flags: &Drift,
+    file: &'m ManifestFile,
+    chosen: &BTreeMap<TargetName, Cluster>,
+    settings: &Settings,
+    runtime: &Runtime,
+    details: Option<Vec<Found>>,
+    report: &mut Report,
+) -> Option<(Implied<'m>, Vec<Found>)> {
+    if details.is_none() && !flags.iam {
+        report.not_looked_at(
+            "iam",
+            "give --iam, or name its details with --iam-details".to_owned(),
+        );
+        return None;
+    }
+    let implied = match planes::implied(&file.manifest.clusters, chosen, settings) {
+        Ok(implied) => implied,
+        Err(mistakes) => {
+            report.not_looked_at("iam", mistakes.to_string());
+            report.failures.push(Failure::usage(mistakes));
+            return None;
+        }
+    };
+    let mut found = details.unwrap_or_default();
+    if flags.iam
+        && let Err(failure) = runtime.block_on(planes::live(&implied, &mut found))
+    {
+        report.not_looked_at("iam", failure.message.clone());
+        report.failures.push(failure);
+        if found.is_empty() {
+            return None;
+        }
+    }
+    Some((implied, found))
 }
 
 impl Report {

@@ -2,6 +2,7 @@
 
 use super::report::Report;
 use crate::access::audit::query::{self, Filter};
+use crate::app::provision::iam::look;
 use crate::cli::exit::Failure;
 use crate::cli::output;
 use crate::config::Settings;
@@ -11,7 +12,7 @@ use crate::platform::clock::Clock;
 use crate::provision::drift::{iam, usage};
 use crate::provision::iam::details::{BYTES_MAX, Details};
 use crate::provision::iam::found::Found;
-use crate::provision::iam::{Known, Mistake, Mistakes, Site, policies};
+use crate::provision::iam::{Known, Mistake, Mistakes, Policies, Site, policies};
 use crate::provision::inspected::Inspected;
 use crate::provision::manifest::Cluster;
 use std::collections::{BTreeMap, BTreeSet};
@@ -89,18 +90,18 @@ fn known(settings: &Settings) -> BTreeMap<&TargetName, Known> {
     known.collect()
 }
 
-/// All clusters of the manifest matter, for a principal may be entitled by any; findings are told of those that are chosen.
-pub fn iam(
-    all: &Clusters,
+/// What all clusters of the manifest imply: a principal may be entitled by any.
+pub struct Implied<'m> {
+    pub sites: Vec<Site<'m>>,
+    pub policies: Policies,
+}
+
+/// Mistakes of the clusters that are not chosen are for their own run.
+pub fn implied<'m>(
+    all: &'m Clusters,
     chosen: &Clusters,
     settings: &Settings,
-    inspected: &BTreeMap<TargetName, Inspected>,
-    found: Option<&[Found]>,
-    report: &mut Report,
-) {
-    let Some(found) = found else {
-        return report.not_looked_at("iam", "name its details with --iam-details".to_owned());
-    };
+) -> Result<Implied<'m>, Mistakes> {
     let (known, nothing) = (known(settings), Known::default());
     let (mut sites, mut mistakes) = (Vec::new(), Vec::new());
     for (name, cluster) in all {
@@ -111,28 +112,46 @@ pub fn iam(
             known.get(name).unwrap_or(&nothing),
             &mut own,
         ));
-        // Of another cluster they are for its own run.
         mistakes.extend(own.into_iter().filter(|_: &Mistake| chosen.contains_key(name)));
     }
-    let made = match mistakes.is_empty() {
-        true => policies(&sites),
+    match mistakes.is_empty() {
+        true => policies(&sites).map(|policies| Implied { sites, policies }),
         false => Err(Mistakes(mistakes)),
+    }
+}
+
+/// IAM as it is now, in the place of what a file says of the same account.
+pub async fn live(implied: &Implied<'_>, found: &mut Vec<Found>) -> Result<(), Failure> {
+    let Some(first) = implied.sites.first() else {
+        return Err(Failure::text(
+            1,
+            "the manifest has no cluster whose account is known",
+        ));
     };
-    let policies = match made {
-        Ok(policies) => policies,
-        Err(mistakes) => {
-            report.not_looked_at("iam", mistakes.to_string());
-            return report.failures.push(Failure::usage(mistakes));
-        }
-    };
+    let now = look(&first.region, &implied.policies).await?;
+    found.retain(|other| other.account != now.account);
+    found.push(now);
+    Ok(())
+}
+
+/// Findings are told of the clusters that are chosen.
+pub fn iam(
+    implied: &Implied<'_>,
+    chosen: &Clusters,
+    settings: &Settings,
+    inspected: &BTreeMap<TargetName, Inspected>,
+    found: &[Found],
+    report: &mut Report,
+) {
+    let Implied { sites, policies } = implied;
     let other_ids = settings
         .targets
         .iter()
         .filter_map(|target| target.resource_id.clone());
     let findings = iam::findings(&iam::Facts {
-        sites: &sites,
+        sites,
         inspected,
-        policies: &policies,
+        policies,
         found,
         other_ids: &other_ids.collect(),
     });
@@ -146,7 +165,7 @@ pub fn iam(
     for site in sites.iter().filter(|site| chosen.contains_key(site.name)) {
         if !found.iter().any(|found| found.account == site.account) {
             let what = format!(
-                "account {} of cluster {}: no file is about it",
+                "account {} of cluster {}: neither a file nor the AWS credentials are of it",
                 site.account, site.name
             );
             report.not_looked_at("iam", what);

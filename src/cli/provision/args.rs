@@ -102,6 +102,8 @@ pub struct Bootstrap {
     pub administrator: String,
     #[command(flatten)]
     pub places: Places,
+    #[command(flatten)]
+    pub iam: WithIam,
     /// Show what would be done, and do nothing
     #[arg(long)]
     pub dry_run: bool,
@@ -123,8 +125,11 @@ pub struct Drift {
     pub cluster: Option<String>,
     #[command(flatten)]
     pub places: Places,
-    /// What `aws iam get-account-authorization-details` printed, of one account or several; repeatable.
-    /// Without it IAM is not looked at
+    /// IAM too, as the account of the AWS credentials has it
+    #[arg(long)]
+    pub iam: bool,
+    /// IAM as `aws iam get-account-authorization-details` printed it, of one account or several; repeatable.
+    /// Without this and without --iam, IAM is not looked at
     #[arg(long, value_name = "FILE")]
     pub iam_details: Vec<PathBuf>,
     /// Audit files of dbproxy, with their rotated predecessors: which users are unused; repeatable
