@@ -46,8 +46,8 @@ pub struct IamPolicy {
     pub provisioner: bool,
     /// The provisioner also writes these policies (`apply --iam`), so it may change exactly these roles, users and
     /// policies, and take what is dbproxy's own from others. Whoever may write a role's policy may give that role
-    /// anything. Renew it after an apply, not before: policies inside principals that leave the manifest are taken out
-    /// by the old one
+    /// anything. Policies inside principals that leave the manifest are taken out with what was printed before: keep
+    /// it until then
     #[arg(long, requires = "provisioner")]
     pub writes_iam: bool,
     #[arg(short, long, value_name = "FORMAT", default_value = "json")]

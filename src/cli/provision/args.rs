@@ -59,7 +59,7 @@ pub struct Plan {
     pub places: Places,
     #[command(flatten)]
     pub iam: WithIam,
-    /// Show the statements of each step
+    /// Show the statements of each step; for IAM, commands that would do the same
     #[arg(long)]
     pub sql: bool,
     /// Also write the plan to this file, for `dbproxy apply --plan-in`
