@@ -24,7 +24,7 @@ lint: setup ## formatting, clippy, shell scripts
 	$(CARGO) fmt --check --manifest-path fuzz/Cargo.toml
 	$(CARGO) fmt --check --manifest-path tests/pgwire-hazards/Cargo.toml
 	$(CARGO) clippy --locked --all-targets -- -D warnings
-	shellcheck scripts/setup scripts/demo scripts/demo-broker scripts/check-dependencies scripts/check-roots scripts/fuzz .ci/run
+	shellcheck scripts/setup scripts/demo scripts/demo-broker scripts/demo-provision scripts/check-dependencies scripts/check-roots scripts/fuzz .ci/run
 
 deny: setup ## licences, bans and sources of the dependencies
 	scripts/check-dependencies
