@@ -16,7 +16,7 @@ mod shutdown;
 
 pub use reload::{AskReload, AskedReload, RELOADS_WAITING, Reloaded};
 
-use crate::domain::target::Target;
+use crate::access::catalog::Entry;
 use crate::traffic::session::Shared;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
@@ -39,7 +39,7 @@ const BODY_BYTES_MAX: usize = 64 * 1_024;
 pub struct Handles {
     pub shared: Arc<Shared>,
     /// All of the configuration.
-    pub targets: Arc<[Target]>,
+    pub targets: Arc<[Arc<Entry>]>,
     pub max_clients: usize,
     /// Set once all listeners are bound.
     pub started: Arc<AtomicBool>,

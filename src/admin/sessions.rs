@@ -36,8 +36,8 @@ pub async fn list(State(handles): State<Handles>, ConnectInfo(from): ConnectInfo
 }
 
 fn listed(handles: &Handles, operator: &Operator) -> Value {
-    let viewed: HashSet<&str> = handles
-        .targets
+    let served: Vec<Arc<Target>> = handles.targets.iter().map(|entry| entry.now()).collect();
+    let viewed: HashSet<&str> = served
         .iter()
         .filter(|target| operator.may(handles, Operation::View(target)).is_ok())
         .map(|target| target.name.as_str())

@@ -10,14 +10,14 @@ use std::sync::Arc;
 pub(super) fn bind(
     settings: Settings,
     identity: Option<&Arc<ServerIdentity>>,
+    catalog: &Catalog,
 ) -> Result<Vec<Listener>, BindError> {
     let tls_required = settings.client_tls_required;
     let shared_socket = !settings.socket_uids.is_empty();
-    let catalog = Catalog::new(settings.targets);
     let mut listeners = Vec::with_capacity(settings.listeners.len());
     for setting in settings.listeners {
         // Settings name only targets they hold.
-        if let Some(target) = catalog.target(&setting.target) {
+        if let Some(target) = catalog.entry(&setting.target) {
             let door = Arc::new(Door {
                 target: target.clone(),
                 tls: identity.cloned(),
@@ -33,7 +33,7 @@ pub(super) fn bind(
 }
 
 pub(super) fn psql_command(listener: &Listener) -> String {
-    let target = &listener.door().target;
+    let target = &listener.door().target.now();
     let user = target.proposed_user().map_or("USER", |user| user.as_str());
     let database = target
         .proposed_database()

@@ -1,5 +1,6 @@
 //! The one place where the parts meet: builds everything once, runs it, reloads, drains.
 
+mod book;
 mod callers;
 pub mod doctor;
 mod listeners;
@@ -9,12 +10,14 @@ pub mod provision;
 mod reload;
 mod room;
 mod signals;
+mod take_back;
 mod watch;
 
 pub use signals::{Signals, Stopped};
 
 use crate::access::audit::By;
 use crate::access::audit::sink::SinkError;
+use crate::access::catalog::{Catalog, Entry};
 use crate::access::credential::Credentials;
 use crate::access::credential::budget::LoginBudgets;
 use crate::access::identity::lockout::Lockout;
@@ -39,6 +42,7 @@ use crate::traffic::session::cancel::CancelKeys;
 use crate::traffic::session::registry::Registry;
 use crate::traffic::session::sources::Sources;
 use crate::traffic::upstream::Connector;
+use book::Book;
 use listeners::{bind, psql_command};
 use parts::{identity_of_callers, join_peers, load_client_tls, open_admin, open_audit};
 use room::Room;
@@ -47,6 +51,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use take_back::TakeBack;
 use tokio::sync::{Notify, Semaphore, mpsc};
 
 /// After the grace is over, how long closing may take.
@@ -88,6 +93,8 @@ pub struct App {
     reloads: mpsc::Receiver<AskedReload>,
     drain_timeout: Duration,
     policies: Option<watch::Place>,
+    book: Option<Arc<Book>>,
+    take_back: Option<TakeBack>,
     session_grace: Duration,
 }
 
@@ -114,12 +121,15 @@ impl App {
         let audit = open_audit(&settings.audit, &clock)?;
         let identity_of_callers = identity_of_callers(&settings, &clock, &background)?;
         let shutdown = Shutdown::new();
+        let catalog = Arc::new(Catalog::new(settings.policy.catalog.iter().cloned()));
+        let book = settings.manifest.clone().map(Book::new).map(Arc::new);
         let shared = Arc::new(Shared {
             config: settings.session,
             audit: Arc::new(audit),
             identity: identity_of_callers,
             lockout: Lockout::new(settings.callers.login_failures),
             policy: settings.policy.policy.clone(),
+            catalog: catalog.clone(),
             deciding: Arc::new(Semaphore::new(thread_count(settings.workers).div_ceil(2))),
             clock,
             credentials,
@@ -139,7 +149,7 @@ impl App {
             settings.admin,
             Handles {
                 shared: shared.clone(),
-                targets: settings.targets.clone().into(),
+                targets: served(&catalog, &settings),
                 max_clients: room.clients,
                 started: started.clone(),
                 stop: stop.clone(),
@@ -148,9 +158,10 @@ impl App {
             },
         )
         .await?;
+        let take_back = take_back(&settings, &shared, book.as_ref(), &background);
         let drain_timeout = settings.drain_timeout;
         let (policies, session_grace) = (watch::Place::of(&settings.policy), settings.session_grace);
-        let listeners = bind(settings, identity.as_ref())?;
+        let listeners = bind(settings, identity.as_ref(), &catalog)?;
         let peer_listener = peers
             .map(|(address, peers)| PeerListener::bind(address, peers))
             .transpose()?;
@@ -167,6 +178,8 @@ impl App {
             reloads,
             drain_timeout,
             policies,
+            book,
+            take_back,
             session_grace,
         })
     }
@@ -194,7 +207,7 @@ impl App {
     /// Lets clients in.
     fn open(&mut self) {
         for listener in &self.listeners {
-            let target = &listener.door().target.name;
+            let target = listener.door().target.name();
             tracing::info!(address = %listener.address(), database_target = %target, "listening");
         }
         for listener in std::mem::take(&mut self.listeners) {
@@ -216,11 +229,15 @@ impl App {
             });
         }
         let shared = self.gate.shared.clone();
-        if let Some(place) = &self.policies {
-            oddities::tell(&shared.policy, &place.catalog);
+        if self.policies.is_some() {
+            oddities::tell(&shared.policy, &shared.catalog);
         }
-        let watching = watch::run(shared, self.policies.clone(), self.session_grace);
+        let (place, book) = (self.policies.clone(), self.book.clone());
+        let watching = watch::run(shared, place, book, self.session_grace);
         self.background.spawn("watch", watching);
+        if let Some(house) = self.take_back.take() {
+            self.background.spawn("take back", take_back::run(house));
+        }
         self.started.store(true, Ordering::Release);
     }
 
@@ -271,6 +288,35 @@ impl App {
         aside(move || audit.flush()).await;
         tracing::info!(all_drained = drained, "stopped");
     }
+}
+
+/// Only if asked to: the provisioner's credential must be at hand for it.
+fn take_back(
+    settings: &Settings,
+    shared: &Arc<Shared>,
+    book: Option<&Arc<Book>>,
+    background: &Background,
+) -> Option<TakeBack> {
+    let wanted = settings
+        .manifest
+        .as_ref()
+        .is_some_and(|manifest| manifest.take_back);
+    let book = book.filter(|_| wanted)?.clone();
+    let targets = settings.targets.iter();
+    let served = targets.filter(|target| target.credential.broker().is_none());
+    Some(TakeBack {
+        shared: shared.clone(),
+        book,
+        background: background.clone(),
+        dial: settings.dial,
+        served: served.map(|target| target.name.clone()).collect(),
+    })
+}
+
+fn served(catalog: &Catalog, settings: &Settings) -> Arc<[Arc<Entry>]> {
+    let targets = settings.targets.iter();
+    let entries = targets.filter_map(|target| catalog.entry(&target.name));
+    entries.cloned().collect()
 }
 
 fn thread_count(configured: usize) -> usize {

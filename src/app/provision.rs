@@ -22,7 +22,7 @@ use crate::provision::name::Database;
 use crate::traffic::upstream::refusal::{
     Circumstances, Signer, dial_refusal, is_credential_refused, is_token_refused, login_refusal,
 };
-use crate::traffic::upstream::{Connector, LoginError};
+use crate::traffic::upstream::{Connector, LoginError, dial};
 use std::error::Error;
 use std::sync::Arc;
 use tokio::time::Instant;
@@ -47,13 +47,25 @@ impl ClusterDoors {
         provisioner: DbUser,
     ) -> Result<Self, super::StartError> {
         let metrics = Metrics::new();
+        let credentials = super::credentials(settings, background, &metrics).await;
+        Self::with(credentials, settings.dial, background, target, provisioner)
+    }
+
+    /// The same in a dbproxy that runs already.
+    pub fn with(
+        credentials: Credentials,
+        dial: dial::Config,
+        background: &Background,
+        target: &Target,
+        provisioner: DbUser,
+    ) -> Result<Self, super::StartError> {
         let mut target = target.clone();
         target.users = Users::Listed(vec![provisioner.clone()]);
         // Those that clients may name; a run also makes new ones.
         target.databases = Vec::new();
         Ok(Self {
-            credentials: super::credentials(settings, background, &metrics).await,
-            connector: Connector::new(settings.dial, [&target], metrics).map_err(super::StartError::Roots)?,
+            connector: Connector::new(dial, [&target], Metrics::new()).map_err(super::StartError::Roots)?,
+            credentials,
             target: Arc::new(target),
             provisioner,
             background: background.clone(),

@@ -1,6 +1,6 @@
-//! Everything that can be read again is: credentials, certificates and revocation lists, users, policies.
+//! Everything that can be read again is: credentials, certificates and revocation lists, users, the access manifest, policies.
 
-use super::{App, watch};
+use super::{App, book, watch};
 use crate::access::audit::{By, Reread};
 use crate::admin::Reloaded;
 use crate::error::Chain;
@@ -30,11 +30,18 @@ impl App {
             }
             reloaded.note("scram", outcome);
         }
-        let mut ending = 0;
+        let mut ending = 0_usize;
+        // Before the policies: what they say is asked about what it says.
+        if let Some(book) = &self.book {
+            let (_, outcome) = book::reload(shared, book, book::Refused::default(), true).await;
+            let outcome = outcome.unwrap_or(Ok(0));
+            ending = *outcome.as_ref().unwrap_or(&0);
+            reloaded.note("manifest", outcome.map(|_| ()));
+        }
         if let Some(place) = &self.policies {
             let (_, outcome) = watch::reload(shared, place, watch::Seen::default(), true).await;
             let outcome = outcome.unwrap_or(Ok(0));
-            ending = *outcome.as_ref().unwrap_or(&0);
+            ending = ending.saturating_add(*outcome.as_ref().unwrap_or(&0));
             reloaded.note("policy", outcome.map(|_| ()));
         }
         record(shared, &by, &reloaded, ending).await;

@@ -1,5 +1,6 @@
 //! Keeps asking: sessions end when their permit does, and policies that change are asked again about all.
 
+use super::book::{self, Book};
 use super::oddities;
 use super::reload::record;
 use crate::access::audit::By;
@@ -7,8 +8,6 @@ use crate::access::policy::Policy;
 use crate::access::policy::set::{PolicyFile, Set, read};
 use crate::admin::Reloaded;
 use crate::config::PolicySetting;
-use crate::domain::reason::CloseReason;
-use crate::domain::target::Target;
 use crate::error::Chain;
 use crate::platform::task::aside;
 use crate::traffic::relay::Wish;
@@ -31,11 +30,10 @@ pub struct Seen {
     unreadable: Option<String>,
 }
 
-/// Where the policies are, and what they may speak of.
+/// Where the policies are.
 #[derive(Debug, Clone)]
 pub struct Place {
     pub dir: PathBuf,
-    pub catalog: Arc<[Target]>,
 }
 
 impl Place {
@@ -43,16 +41,15 @@ impl Place {
     pub fn of(setting: &PolicySetting) -> Option<Self> {
         Some(Self {
             dir: setting.dir.clone()?,
-            catalog: setting.catalog.clone(),
         })
     }
 }
 
-/// Looks after sessions and policies until the end.
-pub async fn run(shared: Arc<Shared>, place: Option<Place>, grace: Duration) {
+/// Looks after sessions, policies and the access manifest until the end.
+pub async fn run(shared: Arc<Shared>, place: Option<Place>, book: Option<Arc<Book>>, grace: Duration) {
     let mut ticks = interval(SWEEP);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut seen = Seen::default();
+    let (mut seen, mut refused) = (Seen::default(), book::Refused::default());
     let mut count = 0u32;
     loop {
         tokio::select! {
@@ -62,10 +59,13 @@ pub async fn run(shared: Arc<Shared>, place: Option<Place>, grace: Duration) {
         shared.registry.sweep(shared.clock.now(), grace);
         shared.audit.try_again();
         count = count.wrapping_add(1);
-        if let Some(place) = place
-            .as_ref()
-            .filter(|_| count.is_multiple_of(SWEEPS_BETWEEN_READS))
-        {
+        if !count.is_multiple_of(SWEEPS_BETWEEN_READS) {
+            continue;
+        }
+        if let Some(book) = &book {
+            refused = book::notice(&shared, book, refused).await;
+        }
+        if let Some(place) = &place {
             seen = notice(&shared, place, seen).await;
         }
     }
@@ -110,7 +110,7 @@ pub async fn reload(
             let ended = ended.await.unwrap_or_default();
             shared.metrics.policy_reloaded(true);
             tracing::info!(policies = count, sessions_ended = ended, "policies reloaded");
-            oddities::tell(&shared.policy, &place.catalog);
+            oddities::tell(&shared.policy, &shared.catalog);
             (seen, Some(Ok(ended)))
         }
     }
@@ -164,16 +164,16 @@ fn read_anew(policy: &Policy, dir: &Path, seen: Seen, asked: bool) -> Read {
 
 /// Asks about every live session again; those that are not permitted any more end, the others have their time anew.
 /// How many end.
-fn review(shared: &Shared) -> usize {
+pub(super) fn review(shared: &Shared) -> usize {
     let now = shared.clock.now();
     let mut ended = 0usize;
     for facts in shared.registry.all() {
-        match shared.policy.renew(&facts.permit, now) {
-            Some(permit) => shared.registry.renew(facts.session, permit),
-            None => {
+        let target = shared.target_of(&facts.permit);
+        match shared.policy.renew(&facts.permit, &target, now) {
+            Ok(permit) => shared.registry.renew(facts.session, permit),
+            Err(reason) => {
                 ended = ended.saturating_add(1);
-                let wish = Wish::EndWhenIdle(CloseReason::PolicyChanged);
-                shared.registry.end(facts.session, wish, now);
+                shared.registry.end(facts.session, Wish::EndWhenIdle(reason), now);
             }
         }
     }

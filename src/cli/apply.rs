@@ -10,7 +10,7 @@ use super::provision::{at, show};
 use std::process::ExitCode;
 
 pub fn run(flags: &Apply) -> Result<ExitCode, Failure> {
-    let file = ManifestFile::read(&flags.places.at.manifest)?;
+    let file = ManifestFile::read(&flags.places.manifest()?)?;
     let reviewed = flags.plan_in.as_deref().map(PlanFile::read).transpose()?;
     let named = match (&flags.cluster, &reviewed) {
         (Some(named), Some(plan)) if *named != plan.cluster => {

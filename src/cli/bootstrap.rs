@@ -16,7 +16,7 @@ use std::process::ExitCode;
 
 pub fn run(flags: &Bootstrap) -> Result<ExitCode, Failure> {
     let administrator = change::user(&flags.administrator)?;
-    let file = ManifestFile::read(&flags.places.at.manifest)?;
+    let file = ManifestFile::read(&flags.places.manifest()?)?;
     let (name, cluster) = file.cluster(flags.cluster.as_deref())?;
     if cluster.provisioner == administrator {
         let what = format!("`{administrator}` is the provisioner of {name}: somebody else has to make it");

@@ -1,14 +1,17 @@
 //! `dbproxy grant USER ROLE`: in the manifest, and in the database.
 
 use super::exit::Failure;
+use super::output;
 use super::provision::args::Grant;
 use super::provision::change::{self, Change};
 use super::provision::manifest::ManifestFile;
-use crate::domain::name::DbRole;
+use crate::domain::name::{DbRole, NameError};
 use crate::domain::written::duration;
 use crate::platform::clock::Clock;
+use crate::provision::manifest::Cluster;
 use crate::provision::manifest::arn::PrincipalArn;
 use crate::provision::manifest::edit::{self, GrantOptions};
+use crate::provision::name::Database;
 use jiff::Timestamp;
 use std::process::ExitCode;
 use std::time::SystemTime;
@@ -26,8 +29,11 @@ pub fn run(flags: &Grant) -> Result<ExitCode, Failure> {
             .transpose()?,
         principal: principal.map_err(|error| Failure::text(1, format!("--principal: {error}")))?,
     };
-    let file = ManifestFile::read(&flags.places.at.manifest)?;
+    let file = ManifestFile::read(&flags.places.manifest()?)?;
     let (cluster, declared) = file.cluster(flags.cluster.as_deref())?;
+    if let Some(database) = &flags.database {
+        open_it(&declared, &role, database)?;
+    }
     let text = edit::grant(&file.text, &cluster, &user, &role, &options, now).map_err(Failure::usage)?;
     let by_iam = declared.users.get(&user).is_none_or(|entry| entry.rds_iam);
     let change = Change {
@@ -44,6 +50,50 @@ pub fn run(flags: &Grant) -> Result<ExitCode, Failure> {
         change::remind_of_iam(&change.user);
     }
     Ok(done)
+}
+
+/// A role may open other databases than the one that is meant, or not that one.
+fn open_it(cluster: &Cluster, role: &DbRole, database: &str) -> Result<(), Failure> {
+    let wrong = |error: NameError| Failure::text(1, format!("--database: {error}"));
+    let database = Database::new(database).map_err(wrong)?;
+    let refuse = |what: &str, hint: String| {
+        let mut failure = Failure::text(1, what);
+        failure.hint = Some(hint);
+        Err(failure)
+    };
+    if !cluster.databases.contains_key(&database) {
+        let known: Vec<&str> = cluster.databases.keys().map(Database::as_str).collect();
+        let what = format!("--database: the cluster has no database `{database}`");
+        return refuse(&what, format!("It has: {}", known.join(", ")));
+    }
+    let mut reached = cluster.reached_by(role);
+    // That there is no such role the manifest's editor says, with those that there are.
+    if !cluster.roles.contains_key(role) {
+        return Ok(());
+    }
+    if !reached.remove(&database) {
+        let what = format!("--database: the role `{role}` does not open database `{database}`");
+        let others: Vec<&str> = cluster
+            .that_reach(&database)
+            .into_iter()
+            .map(DbRole::as_str)
+            .collect();
+        return refuse(
+            &what,
+            match others.is_empty() {
+                true => "No role of the manifest does.".to_owned(),
+                false => format!("These roles do: {}", others.join(", ")),
+            },
+        );
+    }
+    if !reached.is_empty() {
+        let also: Vec<&str> = reached.iter().map(Database::as_str).collect();
+        output::note(&format!(
+            "note: the role `{role}` also opens: {}",
+            also.join(", ")
+        ));
+    }
+    Ok(())
 }
 
 /// `8h` from now, or a moment itself. In whole seconds, as the manifest writes them.

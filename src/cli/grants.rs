@@ -16,7 +16,7 @@ use std::time::SystemTime;
 const HEADER: [&str; 5] = ["CLUSTER", "DB USER", "ROLES", "RDS_IAM", "PRINCIPALS"];
 
 pub fn run(flags: &Grants) -> Result<ExitCode, Failure> {
-    let file = ManifestFile::read(&flags.at.manifest)?;
+    let file = ManifestFile::read(&flags.at.path(flags.config.as_deref())?)?;
     let clusters: Vec<(TargetName, Cluster)> = match &flags.cluster {
         Some(name) => vec![file.cluster(Some(name))?],
         None => file.manifest.clusters.clone().into_iter().collect(),

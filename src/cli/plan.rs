@@ -10,7 +10,7 @@ use super::provision::{at, show};
 use std::process::ExitCode;
 
 pub fn run(flags: &Plan) -> Result<ExitCode, Failure> {
-    let file = ManifestFile::read(&flags.places.at.manifest)?;
+    let file = ManifestFile::read(&flags.places.manifest()?)?;
     let (name, cluster) = file.cluster(flags.cluster.as_deref())?;
     let here = at::go(flags.places.config.as_deref(), &name, cluster)?;
     let plan = here.runtime.block_on(here.provisioning.plan())?;

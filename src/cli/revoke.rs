@@ -13,7 +13,7 @@ pub fn run(flags: &Revoke) -> Result<ExitCode, Failure> {
     let user = change::user(&flags.user)?;
     let role = flags.role.as_deref().map(DbRole::new).transpose();
     let role = role.map_err(|error| Failure::text(1, format!("ROLE: {error}")))?;
-    let file = ManifestFile::read(&flags.places.at.manifest)?;
+    let file = ManifestFile::read(&flags.places.manifest()?)?;
     let (cluster, _) = file.cluster(flags.cluster.as_deref())?;
     let now = Clock::system().now();
     let text = edit::revoke(&file.text, &cluster, &user, role.as_ref(), now).map_err(Failure::usage)?;

@@ -5,12 +5,14 @@ mod callers;
 mod choose;
 mod general;
 mod listeners;
+mod manifest;
 mod peers;
 mod policy;
 
 pub use audit::{AuditSetting, audit_file};
 pub use callers::CallersSetting;
 pub use general::admin_address;
+pub use manifest::{ManifestSetting, manifest_path};
 pub use peers::PeersSetting;
 pub use policy::PolicySetting;
 
@@ -40,6 +42,8 @@ pub struct Settings {
     pub listeners: Vec<ListenerSetting>,
     pub targets: Vec<Target>,
     pub policy: PolicySetting,
+    /// What catalog and policies take from the access manifest, if one is named.
+    pub manifest: Option<ManifestSetting>,
     pub callers: CallersSetting,
     pub audit: AuditSetting,
     pub peers: Option<PeersSetting>,
@@ -81,6 +85,9 @@ pub struct CommandLine {
     pub ad_hoc: AdHoc,
 }
 
+const NO_TARGETS: &str = "none given: name a target or an RDS endpoint on the command line, or a broker (`--via`), or \
+     configure [targets.<name>]";
+
 /// Judges file and command line together.
 pub fn check(
     file: Table,
@@ -97,13 +104,13 @@ pub fn check(
     let mut callers = CallersSetting::read(&mut root);
     let audit = AuditSetting::read(&mut root);
     let defaults = Defaults::read(&mut root, environment);
-    let configured = choose::read_targets(&mut root, &defaults, environment);
+    let read = manifest::with_targets(&mut root, &defaults, environment);
     let general = General::read(&mut root);
     callers.mtls = general.client_name.map(|name| mtls::Settings { name });
     let mut policy = policy::read_policy(&mut root);
     let peers = peers::read(&mut root);
     root.finish();
-
+    let (manifest, configured) = read.ok_or_else(|| problems.borrow().clone())?;
     let known = choose::targets(&configured);
     let mut chosen = choose::Choice {
         ad_hoc: &command_line.ad_hoc,
@@ -113,9 +120,7 @@ pub fn check(
     }
     .choose(configured, &command_line.targets);
     if chosen.is_empty() && problems.borrow().is_empty() {
-        let none = "none given: name a target or an RDS endpoint on the command line, or a broker (`--via`), or configure \
-             [targets.<name>]";
-        problems.borrow_mut().add("targets", none);
+        problems.borrow_mut().add("targets", NO_TARGETS);
     }
     policy.catalog = catalog(known, &chosen);
     let common = listeners::Common {
@@ -139,6 +144,7 @@ pub fn check(
         listeners,
         targets: chosen.into_iter().map(|chosen| chosen.target).collect(),
         policy,
+        manifest,
         callers,
         audit,
         peers,

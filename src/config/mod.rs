@@ -10,7 +10,7 @@ pub mod target;
 pub mod values;
 
 pub use check::{
-    AuditSetting, CallersSetting, ListenerSetting, PeersSetting, PolicySetting, Settings, admin_address,
-    audit_file, check,
+    AuditSetting, CallersSetting, ListenerSetting, ManifestSetting, PeersSetting, PolicySetting, Settings,
+    admin_address, audit_file, check, manifest_path,
 };
 pub use section::Problems;

@@ -139,6 +139,16 @@ pub const TOP: &[Key] = &[
         "A table: the Cedar policies that decide who may be which db user. Without it one rule is built in: callers on loopback and unix listeners may be any db user of the target.",
     ),
     key(
+        "manifest",
+        "none",
+        "The access manifest (`policies/access.toml`). A target with the name of one of its clusters takes from it `db_users`, `databases`, `account_id`, `region`, `resource_id` (where there is one alone) and `[targets.<name>.db_roles]`, before `[defaults]`; what the target says itself may only leave something out, and whatever the manifest does not have is a mistake. Brokers take nothing. Policies learn whom it lists (`context.granted`), and grants with an `until` end then. Read again on SIGHUP and when it changes; one with a mistake never replaces one that is in force. Commands of provisioning read it, too.",
+    ),
+    key(
+        "provision",
+        "none",
+        "A table: what the running proxy changes in databases by the manifest.",
+    ),
+    key(
         "groups",
         "none",
         "A table of lists: principals that policies call by one name, such as `oncall = ['IamRole::\"arn:aws:iam::111122223333:role/oncall\"']` for `Group::\"oncall\"`.",
@@ -286,6 +296,13 @@ pub const POLICY: &[Key] = &[key(
     "dir",
     "required",
     "Directory whose `*.cedar` files are the policies. Read again on SIGHUP and when they change; a set with a mistake never replaces one that is in force.",
+)];
+
+/// Keys of `[provision]`.
+pub const PROVISION: &[Key] = &[key(
+    "take_back",
+    "false",
+    "When a grant with an `until` ends, take the membership back in the database and end the db user's sessions there and here, as the cluster's `provisioner`, whose credential must be at hand as for `dbproxy apply`. Of targets that this dbproxy serves; several replicas may do so at once. Needs `manifest`.",
 )];
 
 /// Keys of `[peers]`.
@@ -510,7 +527,7 @@ pub const ASSUME_ROLE: &[Key] = &[
 /// A table of the configuration: its title, a sentence if the keys do not say all, its keys.
 type Described = (&'static str, &'static str, &'static [Key]);
 
-const SECTIONS: [Described; 12] = [
+const SECTIONS: [Described; 13] = [
     ("Top of the file", "", TOP),
     ("`[client_tls]`", "", CLIENT_TLS),
     ("`[aws_iam]`", "", AWS_IAM),
@@ -518,6 +535,7 @@ const SECTIONS: [Described; 12] = [
     ("`[scram]`", "", SCRAM),
     ("`[audit]`", "", AUDIT),
     ("`[policy]`", "", POLICY),
+    ("`[provision]`", "", PROVISION),
     ("`[peers]`", "", PEERS),
     (
         "`[defaults]`",

@@ -41,6 +41,16 @@ impl<'p> Section<'p> {
         }
     }
 
+    /// Whether the value of a key is from elsewhere.
+    pub fn is_filled(&self, key: &str) -> bool {
+        self.origins.contains_key(key)
+    }
+
+    /// The place and what is left of the table, to be read once more.
+    pub fn written(&self) -> (String, Table) {
+        (self.path.clone(), self.table.clone())
+    }
+
     /// Whether the value of a key comes from `[defaults]`.
     pub fn inherits(&self, key: &str) -> bool {
         let origin = self.origins.get(key);

@@ -3,6 +3,7 @@
 mod ad_hoc;
 mod credential;
 mod defaults;
+pub mod manifest;
 mod names;
 mod propagation;
 mod server;
@@ -16,6 +17,7 @@ use super::source::Environment;
 use crate::domain::name::{DbUser, TargetName};
 use crate::domain::target::{CredentialKind, Target};
 use credential::Surroundings;
+use manifest::Said;
 use names::Names;
 use server::{read_ca_file, read_region, region_of, trust_of};
 use std::collections::BTreeMap;
@@ -28,21 +30,15 @@ pub enum Described {
     OnCommandLine,
 }
 
-/// Reads one target. `None` when a mistake was found; the mistakes are in the section. Everything is
-/// read before anything is given up, so that no mistake hides another.
+/// Reads one target, with what the manifest says of it filled in. `None` when a mistake was found; the mistakes are in the
+/// section. Everything is read before anything is given up, so that no mistake hides another.
 pub fn read(
     name: &str,
     mut section: Section<'_>,
     described: Described,
-    environment: Environment<'_>,
+    (environment, said): (Environment<'_>, Option<Said<'_>>),
 ) -> Option<Target> {
-    let target_name = section.convert("(name)", TargetName::new(name));
-    if name.contains('/') {
-        section.problem(
-            "(name)",
-            "holds a `/`, which policies put between target and db user",
-        );
-    }
+    let target_name = read_name(&section, name);
     let is_broker = credential::is_broker(&section);
     if is_broker {
         // It decides itself who may be whom.
@@ -60,6 +56,10 @@ pub fn read(
     let resource_id = section.string("resource_id");
     let account_id = section.string("account_id");
     server::judge_ids(&section, resource_id.as_deref(), account_id.as_deref());
+    if let Some(said) = &said {
+        said.judge_ids(&section, resource_id.as_deref(), account_id.as_deref());
+        said.judge_place(&section, region.given(), endpoint, &databases);
+    }
     let around = Surroundings {
         target: Some(name),
         resource_id: resource_id.as_deref(),
@@ -71,7 +71,7 @@ pub fn read(
     if !is_broker && user_credentials.values().any(|kind| kind.broker().is_some()) {
         section.problem("users", "holds a `broker`, which only a target as a whole can be");
     }
-    let users = who::with_own_credentials(users, &user_credentials);
+    let (users, db_roles) = who::known(&section, said, (users, db_roles), &user_credentials);
     who::judge_user(&section, &users, default_db_user.as_ref());
     who::judge_roles(&section, &users, &db_roles);
     who::judge_database(&section, &databases, default_database.as_ref());
@@ -84,6 +84,7 @@ pub fn read(
     let propagation = propagation::read_of(&mut section, is_broker);
     section.finish();
     let account_id = account_id.or_else(|| credential.as_ref().and_then(credential::account_of));
+    let declared = said.map(|said| said.declared(region.as_ref(), &users));
     let names = names?;
     Some(Target {
         name: target_name?,
@@ -97,6 +98,7 @@ pub fn read(
         trust: trust?,
         users,
         db_roles,
+        declared: declared.unwrap_or_default(),
         databases,
         default_database,
         default_db_user,
@@ -104,6 +106,16 @@ pub fn read(
         user_credentials,
         propagation,
     })
+}
+
+fn read_name(section: &Section<'_>, name: &str) -> Option<TargetName> {
+    if name.contains('/') {
+        section.problem(
+            "(name)",
+            "holds a `/`, which policies put between target and db user",
+        );
+    }
+    section.convert("(name)", TargetName::new(name))
 }
 
 fn read_user_credentials(

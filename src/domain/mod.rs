@@ -3,6 +3,7 @@
 pub mod caller;
 pub mod cancel_key;
 pub mod credential;
+pub mod declared;
 pub mod endpoint;
 pub mod name;
 pub mod reason;

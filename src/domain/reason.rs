@@ -21,6 +21,8 @@ pub enum CloseReason {
     PermitExpired,
     /// What proved the caller has expired.
     ProofExpired,
+    /// A grant of the access manifest that it rested on is over.
+    GrantEnded,
     /// By an operator.
     Terminated,
     /// The record of a session could not be written, and must be.
@@ -42,7 +44,7 @@ pub enum CloseReason {
 }
 
 impl CloseReason {
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::ClientClosed,
         Self::ServerClosed,
         Self::CancelRequest,
@@ -54,6 +56,7 @@ impl CloseReason {
         Self::PolicyChanged,
         Self::PermitExpired,
         Self::ProofExpired,
+        Self::GrantEnded,
         Self::Terminated,
         Self::AuditUnavailable,
         Self::ClientLost,
@@ -83,6 +86,7 @@ impl CloseReason {
             Self::PolicyChanged => "policy_changed",
             Self::PermitExpired => "permit_expired",
             Self::ProofExpired => "proof_expired",
+            Self::GrantEnded => "grant_ended",
             Self::Terminated => "terminated",
             Self::AuditUnavailable => "audit_unavailable",
             Self::ClientLost => "client_lost",

@@ -1,12 +1,13 @@
 //! A database of the catalog: its three names, who may be asked for, how to log in.
 
+use super::declared::Declared;
 use super::endpoint::{EndpointName, Region, RootsKind};
 use super::name::{DatabaseName, DbRole, DbUser, TargetName};
 use super::secret::Secret;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// Host and port, neither chosen by a client.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -45,6 +46,8 @@ pub struct Target {
     pub users: Users,
     /// Db roles of the database by name, and the db users that are members: what policies may speak of.
     pub db_roles: BTreeMap<DbRole, Vec<DbUser>>,
+    /// What the access manifest says of the db users.
+    pub declared: Declared,
     /// Databases a client may name; empty means any.
     pub databases: Vec<DatabaseName>,
     /// The database of a client that names none.
@@ -76,12 +79,17 @@ impl Target {
         self.user_credentials.get(user).unwrap_or(&self.credential)
     }
 
-    /// The db roles that a db user is a member of.
-    pub fn roles_of<'a>(&'a self, user: &'a DbUser) -> impl Iterator<Item = &'a DbRole> {
+    /// The db roles that a db user is a member of: at a moment, or as if no grant ever ended.
+    pub fn roles_of<'a>(
+        &'a self,
+        user: &'a DbUser,
+        at: Option<SystemTime>,
+    ) -> impl Iterator<Item = &'a DbRole> {
         let roles = self.db_roles.iter();
         roles
             .filter(|(_, members)| members.contains(user))
             .map(|(role, _)| role)
+            .filter(move |role| !self.declared.has_ended(user, role, at))
     }
 
     pub fn allows_database(&self, database: &DatabaseName) -> bool {

@@ -134,8 +134,8 @@ fn the_reference_names_every_key() {
     .filter_map(|rest| rest.split('"').next())
     .collect();
     use dbproxy::config::reference::{
-        ASSUME_ROLE, AUDIT, AWS_IAM, CLIENT_TLS, CREDENTIAL, DEFAULTS, OIDC, PEERS, POLICY, SCRAM, TARGET,
-        TOP,
+        ASSUME_ROLE, AUDIT, AWS_IAM, CLIENT_TLS, CREDENTIAL, DEFAULTS, OIDC, PEERS, POLICY, PROVISION, SCRAM,
+        TARGET, TOP,
     };
     let sections = [
         TOP,
@@ -145,6 +145,7 @@ fn the_reference_names_every_key() {
         SCRAM,
         AUDIT,
         POLICY,
+        PROVISION,
         PEERS,
         DEFAULTS,
         TARGET,

@@ -6,6 +6,9 @@ use std::path::PathBuf;
 use std::process::Output;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+/// The files of the shipped set.
+const SHIPPED: [&str; 5] = ["application", "monitoring", "oncall", "reporting", "tenants"];
+
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
@@ -85,10 +88,10 @@ const FAULTY: &str = "@id(\"faulty\")\nforbid (principal, action == Action::\"re
 fn the_shipped_policies_are_sound_and_every_permit_is_tested() {
     let output = shipped(&["check", "--strict"]);
     assert_eq!(text(&output.stderr), "");
-    assert_eq!(text(&output.stdout), "9 policies, 0 warnings\n");
+    assert_eq!(text(&output.stdout), "10 policies, 0 warnings\n");
     assert_eq!(output.status.code(), Some(0));
     let alone = policy(&["check", "policies", "-o", "json"]);
-    assert_eq!(json(&alone)["policies"], 9);
+    assert_eq!(json(&alone)["policies"], 10);
 }
 
 #[test]
@@ -107,12 +110,12 @@ fn the_shipped_cases_are_decided_as_they_say() {
 #[test]
 fn the_shipped_cases_notice_when_a_policy_is_gone() {
     let mut removed = 0;
-    for file in ["application", "monitoring", "oncall", "reporting"] {
+    for file in SHIPPED {
         let source = std::fs::read_to_string(root().join(format!("policies/{file}.cedar"))).unwrap();
         let parts: Vec<&str> = source.split("@id(").collect();
         for gone in 1..parts.len() {
             let own = Own::new("");
-            for other in ["application", "monitoring", "oncall", "reporting"] {
+            for other in SHIPPED {
                 let name = format!("{other}.cedar");
                 std::fs::copy(root().join("policies").join(&name), own.dir.join(&name)).unwrap();
             }
@@ -142,7 +145,7 @@ fn the_shipped_cases_notice_when_a_policy_is_gone() {
             removed += 1;
         }
     }
-    assert_eq!(removed, 9);
+    assert_eq!(removed, 10);
 }
 
 #[test]
@@ -200,10 +203,18 @@ fn cells_tell_permits_denials_and_faults_apart() {
     );
     own.write(
         "dbproxy.toml",
-        &std::fs::read_to_string(&own.config).unwrap().replace(
-            "db_users = [\"app_rw\", \"app_ro\", \"reporting\", \"pgmonitor\", \"cdc\", \"orders_owner\"]",
-            "db_users = [\"*\"]",
-        ),
+        &std::fs::read_to_string(&own.config)
+            .unwrap()
+            .replace("manifest = \"policies/access.toml\"", "")
+            .split("[targets.tenants]")
+            .next()
+            .unwrap()
+            .replace(
+                "default_database",
+                "db_users = [\"*\"]\n\
+             db_roles = { a = [\"app_rw\"], b = [\"app_ro\", \"reporting\"], c = [\"orders_owner\"] }\n\
+             default_database",
+            ),
     );
     let table = text(&own.run(&["matrix"]).stdout);
     let header: Vec<&str> = table.lines().next().unwrap().split_whitespace().collect();
@@ -581,4 +592,106 @@ fn without_a_file_of_cases_it_is_said_what_to_write() {
         let output = own.run(&["matrix", "--cases", example.to_str().unwrap()]);
         assert!(output.status.success(), "{output:?}");
     }
+}
+
+/// A manifest of the test's own, of which a grant ends.
+fn with_an_end() -> Own {
+    let own =
+        Own::new("@id(\"m\") permit (principal, action, resource is DbUser) when { context.granted };\n");
+    let manifest = own.dir.join("access.toml");
+    let shipped = std::fs::read_to_string(root().join("policies/access.toml")).unwrap();
+    let limited = shipped.replace(
+        "roles = [\"read_write\"]",
+        "roles = [{ role = \"read_write\", until = 2026-03-01T00:00:00Z }]",
+    );
+    std::fs::write(&manifest, limited).unwrap();
+    let config = std::fs::read_to_string(&own.config).unwrap();
+    let path = format!("{:?}", manifest.to_str().unwrap());
+    own.write("dbproxy.toml", &config.replace("\"policies/access.toml\"", &path));
+    own
+}
+
+#[test]
+fn explain_says_when_a_grant_has_ended() {
+    let own = with_an_end();
+    let asked = |now: &str| {
+        let asked = [
+            "explain",
+            "--principal",
+            APP,
+            "--target",
+            "orders",
+            "--db-user",
+            "app_rw",
+            "--now",
+            now,
+        ];
+        own.run(&asked)
+    };
+    let before = asked("2026-02-28T23:00:00Z");
+    let told = text(&before.stdout);
+    assert!(
+        told.starts_with("permit, by:\n  m "),
+        "{told}{}",
+        text(&before.stderr)
+    );
+    assert!(told.contains("session: at most 1h\n"), "{told}");
+    assert!(
+        told.contains("  db_roles     read_write\n  ended        none\n"),
+        "{told}"
+    );
+    let after = asked("2026-03-01T00:00:00Z");
+    let told = text(&after.stdout);
+    assert_eq!(after.status.code(), Some(2), "{told}");
+    let first = "deny: the grant of \"read_write\" to db user \"app_rw\" ended at 2026-03-01T00:00:00Z\n";
+    assert!(told.starts_with(first), "{told}");
+    assert!(
+        told.contains("  db_roles     none\n  ended        read_write at 2026-03-01T00:00:00Z\n"),
+        "{told}"
+    );
+    // Who would not have been let in anyway is told nothing of it.
+    let stranger = "IamRole::\"arn:aws:iam::111122223333:role/stranger\"";
+    let told = own.run(&[
+        "explain",
+        "--principal",
+        stranger,
+        "--target",
+        "orders",
+        "--db-user",
+        "app_rw",
+        "--now",
+        "2026-03-02T00:00:00Z",
+    ]);
+    assert!(
+        text(&told.stdout).starts_with("deny: no policy permits it\n"),
+        "{told:?}"
+    );
+}
+
+#[test]
+fn commands_of_provisioning_find_the_manifest_of_the_configuration() {
+    let own = with_an_end();
+    let mut command = dbproxy(&[]);
+    // Nowhere near the shipped one.
+    command
+        .current_dir(&own.dir)
+        .args(["grants", "--config", &own.config]);
+    std::fs::create_dir_all(own.dir.join("policies")).unwrap();
+    let output = command.output().unwrap();
+    let told = text(&output.stdout);
+    assert!(
+        told.contains("2026-03-01T00:00:00Z"),
+        "{told}{}",
+        text(&output.stderr)
+    );
+    let mut command = dbproxy(&[]);
+    command
+        .current_dir(root())
+        .env("DBPROXY_MANIFEST", "policies/access.toml");
+    command.args(["grants", "--config", &own.config]);
+    let told = text(&command.output().unwrap().stdout);
+    assert!(
+        told.contains("read_write") && !told.contains("2026-03-01"),
+        "{told}"
+    );
 }

@@ -1,16 +1,19 @@
 //! Who was on what, when, and why: one JSON line when a session opens or is refused, one when it ends.
 //!
 //! - [`record`]: what became known of one attempt; closed exactly once
-//! - [`asked`]: what operators ask of a running dbproxy; [`reloaded`]: what was read again meanwhile
+//! - [`asked`]: what operators ask of a running dbproxy; [`reloaded`]: what was read again meanwhile;
+//!   [`ended`]: grants that are over
 //! - [`sink`]: files, syslog, stdout; [`query`]: reads files back
 
 pub mod asked;
+pub mod ended;
 pub mod query;
 pub mod record;
 pub mod reloaded;
 pub mod sink;
 
 pub use asked::{Asked, Decided};
+pub use ended::GrantEnded;
 pub use record::{Legs, Origin, Record, Signed, Volume};
 pub use reloaded::{By, Reread};
 

@@ -233,7 +233,10 @@ impl Record {
         );
         let denied = matches!(
             refusal.reason,
-            CloseReason::PolicyDenied | CloseReason::PolicyChanged | CloseReason::NotIdentified
+            CloseReason::PolicyDenied
+                | CloseReason::PolicyChanged
+                | CloseReason::GrantEnded
+                | CloseReason::NotIdentified
         );
         let facts = object(Refused {
             facts: self.facts(if denied { "deny" } else { "none" }),

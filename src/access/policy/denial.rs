@@ -4,6 +4,8 @@ use super::question::Question;
 use crate::domain::name::{DatabaseName, DbRole, DbUser};
 use crate::domain::reason::CloseReason;
 use crate::error::{ClientFacing, Refusal, SqlState};
+use crate::platform::clock::rfc3339;
+use std::time::SystemTime;
 
 /// Closed set.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -61,6 +63,8 @@ pub struct NotPermitted {
     pub instead: Alternatives,
     /// Policies that forbid it; none: no policy permits it.
     pub forbidden_by: Vec<String>,
+    /// Roles that the db user had, and with which it were permitted, each with its end.
+    pub ended: Vec<(DbRole, SystemTime)>,
 }
 
 fn with_role(role: Option<&DbRole>) -> String {
@@ -79,6 +83,39 @@ impl NotPermitted {
             role: question.role.clone(),
             instead,
             forbidden_by,
+            ended: Vec::new(),
+        }
+    }
+}
+
+impl NotPermitted {
+    /// Which grants would have permitted it, and when they ended.
+    pub fn ends(&self) -> Option<String> {
+        let ends = self.ended.iter().map(|(role, end)| {
+            let end = rfc3339(*end);
+            format!(
+                "the grant of \"{role}\" to db user \"{}\" ended at {end}",
+                self.user
+            )
+        });
+        let ends: Vec<_> = ends.collect();
+        (!ends.is_empty()).then(|| ends.join(", "))
+    }
+
+    fn hint(&self) -> String {
+        let Some((role, end)) = self.ended.iter().max_by_key(|(_, end)| *end) else {
+            return instead(&self.instead);
+        };
+        let renewed = format!(
+            "The grant of \"{role}\" to \"{user}\" ended at {end}. Whoever keeps the access manifest gives it anew: \
+             `dbproxy grant {user} {role} --cluster {target} --expires 8h`.",
+            user = self.user,
+            target = self.target,
+            end = rfc3339(*end),
+        );
+        match self.instead.permitted.as_slice() {
+            [] => renewed,
+            permitted => format!("{} {renewed}", permitted_ones(permitted)),
         }
     }
 }
@@ -90,7 +127,9 @@ impl Denial {
             Self::NotPermitted(denied) if !denied.forbidden_by.is_empty() => {
                 Some(format!("forbidden by {}", denied.forbidden_by.join(", ")))
             }
-            Self::NotPermitted(_) => Some("no policy permits it".to_owned()),
+            Self::NotPermitted(denied) => {
+                Some(denied.ends().unwrap_or_else(|| "no policy permits it".to_owned()))
+            }
             Self::Evaluation { faults } => Some(faults.join("; ")),
             _ => None,
         }
@@ -106,7 +145,7 @@ impl ClientFacing for Denial {
                 names(listed.iter().map(DatabaseName::as_str))
             )),
             Self::NotPermitted(denied_parts) => {
-                denied(SqlState::INSUFFICIENT_PRIVILEGE).hint(instead(&denied_parts.instead))
+                denied(SqlState::INSUFFICIENT_PRIVILEGE).hint(denied_parts.hint())
             }
             Self::UserNotListed { permitted, .. } | Self::Several { permitted, .. } => {
                 denied(SqlState::INSUFFICIENT_PRIVILEGE).hint(permitted_ones(permitted))

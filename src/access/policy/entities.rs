@@ -10,6 +10,7 @@ use cedar_policy::{
 };
 use std::collections::{HashMap, HashSet};
 use std::str::FromStr;
+use std::time::SystemTime;
 
 /// Why a question could not be put.
 #[derive(Debug, thiserror::Error)]
@@ -87,12 +88,13 @@ impl Asker {
 }
 
 impl Parties {
-    /// `groups` are those of the configuration; the proof's own are in the caller.
+    /// `groups` are those of the configuration; the proof's own are in the caller. Grants are those of a moment, or all
+    /// that ever were.
     pub fn of(
         caller: &Caller,
         groups: &[String],
-        target: &Target,
-        user: &DbUser,
+        (target, user): (&Target, &DbUser),
+        at: Option<SystemTime>,
     ) -> Result<Self, QuestionError> {
         let mut all = Vec::with_capacity(4);
         let asker = Asker::of(caller, groups, &mut all)?;
@@ -100,7 +102,7 @@ impl Parties {
         let resource = uid("DbUser", &db_user_id(target, user))?;
         all.push(entity(&cluster, cluster_attributes(target), HashSet::new())?);
         let mut above_resource = HashSet::from([cluster.clone()]);
-        for role in target.roles_of(user) {
+        for role in target.roles_of(user, at) {
             let role_uid = uid("DbRole", &format!("{}/{role}", target.name))?;
             all.push(entity(
                 &role_uid,
@@ -229,33 +231,47 @@ pub fn request(
     Request::new(principal, action, resource, context, Some(schema)).map_err(misfit)
 }
 
+impl Question {
+    pub fn parties(&self, groups: &[String], at: Option<SystemTime>) -> Result<Parties, QuestionError> {
+        Parties::of(&self.caller, groups, (&self.target, &self.db_user), at)
+    }
+}
+
 pub fn context_of(question: &Question) -> Result<Context, QuestionError> {
     let role = question.role.as_ref().map(DbRole::as_str);
-    context(
-        &question.caller,
-        question.database.as_str(),
+    let asked = Asked {
+        database: question.database.as_str(),
         role,
-        &question.around,
-    )
+        granted: question.is_granted(),
+    };
+    context(&question.caller, asked, &question.around)
+}
+
+/// What is asked for, beside the parties.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    database: &'a str,
+    role: Option<&'a str>,
+    granted: bool,
 }
 
 /// What an operator does is done on no database.
 pub fn context_of_operation(caller: &Caller, around: &Circumstances) -> Result<Context, QuestionError> {
-    context(caller, "", None, around)
+    let asked = Asked {
+        database: "",
+        role: None,
+        granted: false,
+    };
+    context(caller, asked, around)
 }
 
-fn context(
-    caller: &Caller,
-    database: &str,
-    role: Option<&str>,
-    around: &Circumstances,
-) -> Result<Context, QuestionError> {
+fn context(caller: &Caller, asked: Asked<'_>, around: &Circumstances) -> Result<Context, QuestionError> {
     let now = jiff::Timestamp::try_from(around.now).map_err(misfit)?;
     let civil = now.to_zoned(jiff::tz::TimeZone::UTC);
     let long = RestrictedExpression::new_long;
     let boolean = RestrictedExpression::new_bool;
     let mut pairs = vec![
-        ("database".to_owned(), string(database)),
+        ("database".to_owned(), string(asked.database)),
         ("tls".to_owned(), boolean(around.tls)),
         (
             "now".to_owned(),
@@ -270,8 +286,9 @@ fn context(
         ("listener".to_owned(), string(&around.listener)),
         ("proof".to_owned(), string(caller.proof.as_str())),
         ("mfa".to_owned(), boolean(caller.mfa)),
+        ("granted".to_owned(), boolean(asked.granted)),
     ];
-    if let Some(role) = role {
+    if let Some(role) = asked.role {
         pairs.push(("role".to_owned(), string(role)));
     }
     if let Some(source) = around.source {

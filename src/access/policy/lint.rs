@@ -7,10 +7,13 @@ use super::problem::{Problem, Severity};
 use super::set::{Rule, Set};
 use crate::domain::target::{Target, Users};
 use cedar_policy::EntityUid;
+use std::borrow::Borrow;
 
 /// What the policies of `set` name, in their heads or conditions, that neither a target nor a group of the
 /// configuration has, and that no caller can be. A `forbid` of a target that there is none is an error.
-pub fn unknown_names(set: &Set, targets: &[Target], groups: &Groups) -> Vec<Problem> {
+pub fn unknown_names(set: &Set, targets: &[impl Borrow<Target>], groups: &Groups) -> Vec<Problem> {
+    let targets: Vec<&Target> = targets.iter().map(Borrow::borrow).collect();
+    let targets = targets.as_slice();
     let of_rule = |rule: &'_ Rule| {
         let named = rule.named();
         let warnings = named.iter().filter_map(|uid| warning(rule, uid, targets, groups));
@@ -19,7 +22,7 @@ pub fn unknown_names(set: &Set, targets: &[Target], groups: &Groups) -> Vec<Prob
     set.rules().iter().flat_map(of_rule).collect()
 }
 
-fn warning(rule: &Rule, uid: &EntityUid, targets: &[Target], groups: &Groups) -> Option<Problem> {
+fn warning(rule: &Rule, uid: &EntityUid, targets: &[&Target], groups: &Groups) -> Option<Problem> {
     let (kind, id): (String, &str) = (uid.type_name().to_string(), uid.id().as_ref());
     let warn = |what: &str| Problem::warning(&rule.file, format!("policy `{}` names {uid}, {what}", rule.id));
     match kind.as_str() {
@@ -58,12 +61,12 @@ fn warning(rule: &Rule, uid: &EntityUid, targets: &[Target], groups: &Groups) ->
 }
 
 /// Whether the part before the slash is a target.
-fn is_below_a_target(id: &str, targets: &[Target]) -> bool {
+fn is_below_a_target(id: &str, targets: &[&Target]) -> bool {
     let name = id.split_once('/').map_or(id, |(name, _)| name);
     targets.iter().any(|target| target.name.as_str() == name)
 }
 
-fn is_of_a_target(kind: &str, id: &str, targets: &[Target]) -> bool {
+fn is_of_a_target(kind: &str, id: &str, targets: &[&Target]) -> bool {
     match kind {
         "Cluster" => targets.iter().any(|target| target.name.as_str() == id),
         "DbRole" => targets.iter().any(|target| {

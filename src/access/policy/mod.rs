@@ -24,7 +24,7 @@ pub use question::{Action, Circumstances, Question, role};
 pub use set::{Set, Verdict};
 
 use crate::domain::caller::{Caller, Principal};
-use crate::domain::name::{DatabaseName, DbUser};
+use crate::domain::name::{DatabaseName, DbRole, DbUser};
 use crate::domain::reason::CloseReason;
 use crate::domain::target::{Target, Users};
 use arc_swap::ArcSwap;
@@ -37,6 +37,8 @@ use std::time::{Duration, Instant, SystemTime};
 const CANDIDATES_MAX: usize = 200;
 /// And databases, where the one asked for is none of the target's.
 const DATABASES_TRIED: usize = 8;
+/// Ends of grants that are tried to know how long a permit holds.
+const ENDS_TRIED: usize = 16;
 /// For the sake of a hint alone it is fewer db users, and not for long: who is denied must not cost others much more
 /// than who is let in.
 const HINT_CANDIDATES: usize = 32;
@@ -49,7 +51,7 @@ pub struct Permit {
     question: Arc<Question>,
     policies: Arc<[Arc<str>]>,
     expires: Option<(SystemTime, CloseReason)>,
-    /// Which of the sets that were in force gave it.
+    /// How much had changed when it was given.
     generation: u64,
 }
 
@@ -128,6 +130,8 @@ pub struct Policy {
     set: ArcSwap<Option<Set>>,
     /// Counts the sets that have been in force.
     generation: AtomicU64,
+    /// Counts what else has changed that policies judge by.
+    outdated: AtomicU64,
 }
 
 const BUILT_IN: &str = "builtin:local-caller-any-listed-user";
@@ -139,6 +143,7 @@ impl Policy {
             groups: Groups::default(),
             set: ArcSwap::from_pointee(None),
             generation: AtomicU64::new(0),
+            outdated: AtomicU64::new(0),
         }
     }
 
@@ -147,6 +152,7 @@ impl Policy {
             groups,
             set: ArcSwap::from_pointee(Some(set)),
             generation: AtomicU64::new(0),
+            outdated: AtomicU64::new(0),
         }
     }
 
@@ -160,9 +166,19 @@ impl Policy {
         self.generation.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// Whether the set that gave this permit is still in force. One that is not may permit all the same.
+    /// Whether what gave this permit is still in force. What is in force now may permit all the same.
     pub fn is_current(&self, permit: &Permit) -> bool {
-        self.generation.load(Ordering::SeqCst) == permit.generation
+        self.basis() == permit.generation
+    }
+
+    /// What policies judge by has changed: permits that were given before must be asked about again.
+    pub fn outdate(&self) {
+        self.outdated.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn basis(&self) -> u64 {
+        let sets = self.generation.load(Ordering::SeqCst);
+        sets.saturating_add(self.outdated.load(Ordering::SeqCst))
     }
 
     /// How many sets were in force before this one.
@@ -192,12 +208,20 @@ impl Policy {
         }
         self.judge_database(&question)?;
         // Before the verdict: a set that comes in between makes the permit an old one.
-        let generation = self.generation.load(Ordering::SeqCst);
+        let generation = self.basis();
         match self.verdict(&question) {
             Verdict::Permit {
                 policies,
                 max_session,
-            } => Ok(Permit::of(Arc::new(question), policies, max_session, generation)),
+            } => {
+                let terms = Terms {
+                    policies,
+                    max_session,
+                    grants_end: self.grants_end(&question),
+                    generation,
+                };
+                Ok(Permit::of(Arc::new(question), terms))
+            }
             Verdict::Deny { policies } => {
                 let forbidden_by = policies.iter().map(ToString::to_string).collect();
                 Err(self.not_permitted(&question, forbidden_by))
@@ -233,29 +257,87 @@ impl Policy {
         }
     }
 
-    /// Asks once more what a permit was given for, at another time and maybe of other policies. The new permit's time
-    /// counts from the beginning of the old one's.
-    pub fn renew(&self, permit: &Permit, now: SystemTime) -> Option<Permit> {
+    /// Asks once more what a permit was given for, at another time and maybe of other policies, or with another
+    /// manifest: `target` is what is known of the target now. The new permit's time counts from the beginning of the old
+    /// one's. An error is why the session must end.
+    pub fn renew(
+        &self,
+        permit: &Permit,
+        target: &Arc<Target>,
+        now: SystemTime,
+    ) -> Result<Permit, CloseReason> {
         let mut question = Question::clone(&permit.question);
+        let asked = Arc::new(Question {
+            target: target.clone(),
+            ..question.clone()
+        });
+        question.target = target.clone();
         question.around.now = now;
-        let generation = self.generation.load(Ordering::SeqCst);
+        let generation = self.basis();
+        if !target.users.lists(&question.db_user) || !target.allows_database(&question.database) {
+            return Err(CloseReason::PolicyChanged);
+        }
         match self.verdict(&question) {
             Verdict::Permit {
                 policies,
                 max_session,
             } => {
-                let asked = permit.question.clone();
-                Some(Permit::of(asked, policies, max_session, generation))
+                let terms = Terms {
+                    policies,
+                    max_session,
+                    grants_end: self.grants_end(&question),
+                    generation,
+                };
+                Ok(Permit::of(asked, terms))
             }
-            Verdict::Deny { .. } | Verdict::Faulty { .. } => None,
+            Verdict::Deny { .. } | Verdict::Faulty { .. } => Err(match self.ended(&question).is_empty() {
+                true => CloseReason::PolicyChanged,
+                false => CloseReason::GrantEnded,
+            }),
         }
     }
 
     /// What the policy in force says, without a permit: for `explain` and for watching sessions.
     pub fn verdict(&self, question: &Question) -> Verdict {
+        self.verdict_with(question, Some(question.around.now))
+    }
+
+    /// With the grants of a moment, or with all that ever were. A db user whose roles have all ended is nobody's, whatever
+    /// policies say: it is to be empty-handed, and may not be so in the database yet.
+    fn verdict_with(&self, question: &Question, at: Option<SystemTime>) -> Verdict {
+        if question.target.declared.is_over(&question.db_user, at) {
+            return Verdict::Deny { policies: Vec::new() };
+        }
         match &**self.set.load() {
-            Some(set) => set.ask(question, self.groups.of(&question.caller.principal)),
+            Some(set) => set.ask(question, self.groups.of(&question.caller.principal), at),
             None => built_in(&question.caller),
+        }
+    }
+
+    /// When what is permitted now ends, because it rests on a grant of the manifest that does.
+    fn grants_end(&self, question: &Question) -> Option<SystemTime> {
+        let ends = question
+            .target
+            .declared
+            .ends(&question.db_user, question.around.now);
+        let last = ends.len() <= ENDS_TRIED;
+        let mut tried = ends.iter().take(ENDS_TRIED);
+        let ending = tried.find(|end| !self.verdict_with(question, Some(**end)).is_permit());
+        match (ending, last) {
+            (Some(end), _) => Some(*end),
+            (None, true) => None,
+            // Too soon is mended by asking again.
+            (None, false) => ends.iter().nth(ENDS_TRIED).copied(),
+        }
+    }
+
+    /// Grants that have ended, if but for that it were permitted.
+    fn ended(&self, question: &Question) -> Vec<(DbRole, SystemTime)> {
+        let declared = &question.target.declared;
+        let ended = declared.ended(&question.db_user, question.around.now);
+        match !ended.is_empty() && self.verdict_with(question, None).is_permit() {
+            true => ended,
+            false => Vec::new(),
         }
     }
 
@@ -299,7 +381,9 @@ impl Policy {
 
     fn not_permitted(&self, question: &Question, forbidden_by: Vec<String>) -> Denial {
         let instead = self.alternatives(question);
-        Denial::NotPermitted(Box::new(NotPermitted::of(question, forbidden_by, instead)))
+        let mut denied = NotPermitted::of(question, forbidden_by, instead);
+        denied.ended = self.ended(question);
+        Denial::NotPermitted(Box::new(denied))
     }
 
     /// Who may be nobody learns no names: not which db users there are, nor which databases.
@@ -345,22 +429,33 @@ fn candidates(question: &Question) -> &[DbUser] {
     }
 }
 
+/// What a permit is given on.
+struct Terms {
+    policies: Vec<Arc<str>>,
+    max_session: Option<Duration>,
+    grants_end: Option<SystemTime>,
+    generation: u64,
+}
+
 impl Permit {
-    fn of(
-        question: Arc<Question>,
-        policies: Vec<Arc<str>>,
-        max_session: Option<Duration>,
-        generation: u64,
-    ) -> Self {
+    fn of(question: Arc<Question>, terms: Terms) -> Self {
+        let Terms {
+            policies,
+            max_session,
+            grants_end,
+            generation,
+        } = terms;
         let by_policy = max_session.and_then(|limit| question.around.now.checked_add(limit));
         let by_policy = by_policy.map(|end| (end, CloseReason::PermitExpired));
         let by_proof = question
             .caller
             .expires
             .map(|end| (end, CloseReason::ProofExpired));
+        let by_grant = grants_end.map(|end| (end, CloseReason::GrantEnded));
+        let ends = by_policy.into_iter().chain(by_proof).chain(by_grant);
         Self {
             policies: policies.into(),
-            expires: by_policy.into_iter().chain(by_proof).min_by_key(|(end, _)| *end),
+            expires: ends.min_by_key(|(end, _)| *end),
             question,
             generation,
         }

@@ -37,6 +37,15 @@ pub struct Question {
     pub around: Circumstances,
 }
 
+impl Question {
+    /// Whether the access manifest names the caller for the db user. Until when is no matter here: a db user whose roles
+    /// have all ended is nobody's.
+    pub fn is_granted(&self) -> bool {
+        let declared = &self.target.declared;
+        declared.names(&self.caller.principal, &self.db_user)
+    }
+}
+
 /// A role as the server reads one: empty and `none` mean that there is none.
 pub fn role(name: impl AsRef<[u8]>) -> Result<Option<DbRole>, NameError> {
     match name.as_ref() {

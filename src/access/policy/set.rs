@@ -19,7 +19,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// The shape of every question; shipped, because it is dbproxy that asks.
 pub const SCHEMA: &str = include_str!("../../../policies/schema.cedarschema");
@@ -113,8 +113,9 @@ impl Set {
         &self.rules
     }
 
-    pub fn ask(&self, question: &Question, groups: &[String]) -> Verdict {
-        let parties = Parties::of(&question.caller, groups, &question.target, &question.db_user);
+    /// With the grants of a moment, or with all that ever were.
+    pub fn ask(&self, question: &Question, groups: &[String], at: Option<SystemTime>) -> Verdict {
+        let parties = question.parties(groups, at);
         self.put(question.action.as_str(), parties, context_of(question))
     }
 
@@ -168,7 +169,7 @@ impl Set {
 
     /// Permits that fit the question but for their condition: what a caller lacks is in one of them.
     pub fn near_misses(&self, question: &Question, groups: &[String]) -> Vec<&Rule> {
-        let parties = Parties::of(&question.caller, groups, &question.target, &question.db_user);
+        let parties = question.parties(groups, Some(question.around.now));
         let action = uid("Action", question.action.as_str());
         let (Ok(parties), Ok(action)) = (parties, action) else {
             return Vec::new();

@@ -12,10 +12,11 @@ use crate::provision::inspect::{InspectError, inspect};
 use crate::provision::inspected::Inspected;
 use crate::provision::manifest::Cluster;
 use crate::provision::name::RoleName;
-use crate::provision::narrow::narrow;
+use crate::provision::narrow::{ended, narrow, still_has};
 use crate::provision::plan::{self, Obstacle};
 use crate::provision::sessions::{self, EndError, Ended};
 use crate::provision::step::Plan;
+use std::collections::BTreeSet;
 
 /// Why there is no plan.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +33,23 @@ fn told(obstacles: &[Obstacle]) -> String {
         [one] => format!("this is in the way: {one}"),
         many => format!("{} things are in the way:{}", many.len(), lines.concat()),
     }
+}
+
+/// Why a user still has what has ended.
+#[derive(Debug, thiserror::Error)]
+pub enum TakeBackError {
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    #[error(transparent)]
+    Apply(#[from] ApplyError),
+    #[error("\"{user}\" is not managed by dbproxy yet; `dbproxy apply` adopts it")]
+    Foreign { user: RoleName },
+    #[error("\"{user}\" still has what has ended; {}", notes.join("; "))]
+    Left { user: RoleName, notes: Vec<String> },
+    #[error(transparent)]
+    Sessions(#[from] EndError),
+    #[error("{0} sessions are open still")]
+    Open(u64),
 }
 
 /// A plan that was made for one user.
@@ -73,6 +91,45 @@ impl Provisioning {
             cluster,
             clock: Clock::system(),
         })
+    }
+
+    /// In a dbproxy that runs already, with the doors of its own.
+    pub fn by(doors: ClusterDoors, cluster: Cluster) -> Self {
+        Self {
+            doors,
+            cluster,
+            clock: Clock::system(),
+        }
+    }
+
+    /// The cluster without what is in its databases.
+    pub async fn look(&self) -> Result<Inspected, InspectError> {
+        inspect(&self.doors, &[].into()).await
+    }
+
+    /// Takes back these roles of a user, which it had for a time, and nothing else. Whether there was anything to do.
+    pub async fn take_back(
+        &self,
+        inspected: &Inspected,
+        user: &DbUser,
+        roles: &BTreeSet<RoleName>,
+    ) -> Result<bool, TakeBackError> {
+        let user = RoleName::from(user);
+        if !still_has(inspected, &user, roles) {
+            return Ok(false);
+        }
+        let (wanted, narrowed) = ended(inspected, &user, roles);
+        let plan = plan::plan(&wanted, &narrowed).map_err(PlanError::Obstacles)?;
+        self.apply(&plan, true, |_| {}).await?;
+        // Somebody else may have given it, who alone can take it back.
+        match still_has(&self.look().await.map_err(PlanError::Inspect)?, &user, roles) {
+            true if wanted.roles.is_empty() => Err(TakeBackError::Foreign { user }),
+            true => Err(TakeBackError::Left {
+                user,
+                notes: plan.notes,
+            }),
+            false => Ok(true),
+        }
     }
 
     /// What to do so that the cluster is what the manifest says.

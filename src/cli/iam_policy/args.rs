@@ -1,5 +1,6 @@
 //! Flags of `dbproxy iam-policy` as typed.
 
+use crate::cli::provision::args::ManifestAt;
 use crate::provision::manifest::arn::{AccountId, ArnError, PrincipalArn};
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
@@ -28,16 +29,10 @@ pub enum Format {
 pub struct IamPolicy {
     /// Only this cluster of the manifest [default: all]
     pub cluster: Option<String>,
-    /// The access manifest
-    #[arg(
-        long,
-        value_name = "FILE",
-        env = "DBPROXY_MANIFEST",
-        default_value = "policies/access.toml"
-    )]
-    pub manifest: PathBuf,
-    /// Configuration file, read where the manifest leaves out account_id, region or resource_ids [default:
-    /// ./dbproxy.toml, ~/.config/dbproxy/config.toml, /etc/dbproxy/config.toml]
+    #[command(flatten)]
+    pub at: ManifestAt,
+    /// Configuration file, read where the manifest leaves out account_id, region or resource_ids, and where no flag says
+    /// which manifest [default: ./dbproxy.toml, ~/.config/dbproxy/config.toml, /etc/dbproxy/config.toml]
     #[arg(long, value_name = "FILE", env = "DBPROXY_CONFIG")]
     pub config: Option<PathBuf>,
     /// Only the documents of this role or user

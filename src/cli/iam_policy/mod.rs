@@ -6,21 +6,19 @@ use super::exit::Failure;
 use super::{output, settings_of};
 use crate::config::check::CommandLine;
 use crate::domain::name::TargetName;
-use crate::error::Chain;
 use crate::platform::clock::Clock;
 use crate::provision::iam::provisioner::provisioner;
 use crate::provision::iam::render::{cloudformation, commands, json, terraform};
 use crate::provision::iam::{Bundle, Known, Mistakes, Placement, Policies, Site, policies};
 use crate::provision::manifest::arn::AccountId;
-use crate::provision::manifest::{BYTES_MAX, Cluster, Manifest, read};
+use crate::provision::manifest::{Cluster, Manifest, file, read};
 use args::{Format, IamPolicy};
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Read as _;
 use std::path::Path;
 use std::process::ExitCode;
 
 pub fn run(flags: &IamPolicy) -> Result<ExitCode, Failure> {
-    let manifest = manifest(&flags.manifest)?;
+    let manifest = manifest(&flags.at.path(flags.config.as_deref())?)?;
     let clusters = chosen(&manifest, flags.cluster.as_deref())?;
     let known = known(flags.config.as_deref(), &clusters)?;
     let sites = sites(&clusters, &known).map_err(Failure::usage)?;
@@ -49,15 +47,8 @@ pub fn run(flags: &IamPolicy) -> Result<ExitCode, Failure> {
 }
 
 fn manifest(path: &Path) -> Result<Manifest, Failure> {
+    let text = file::load(path).map_err(Failure::usage)?;
     let shown = path.display();
-    let mut text = String::new();
-    // One more than the reader takes, so that it says what is wrong.
-    let most = u64::try_from(BYTES_MAX).unwrap_or(u64::MAX).saturating_add(1);
-    let file = std::fs::File::open(path).and_then(|file| file.take(most).read_to_string(&mut text));
-    if let Err(error) = file {
-        let message = format!("cannot read the access manifest `{shown}`: {}", Chain(&error));
-        return Err(Failure::text(1, message));
-    }
     read(&text, Clock::system().now()).map_err(|problems| Failure::text(1, format!("{shown}: {problems}")))
 }
 

@@ -1,20 +1,28 @@
 //! Flags of provisioning.
 
 use crate::cli::args::Format;
+use crate::cli::exit::Failure;
+use crate::config::{manifest_path, source};
 use clap::Args;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Where the manifest is.
 #[derive(Debug, Args, Clone)]
 pub struct ManifestAt {
-    /// The access manifest
-    #[arg(
-        long,
-        value_name = "FILE",
-        env = "DBPROXY_MANIFEST",
-        default_value = "policies/access.toml"
-    )]
-    pub manifest: PathBuf,
+    /// The access manifest [default: `manifest` of the configuration, or policies/access.toml]
+    #[arg(long, value_name = "FILE", env = "DBPROXY_MANIFEST")]
+    manifest: Option<PathBuf>,
+}
+
+impl ManifestAt {
+    /// The file of the flag or its variable, else of the configuration, else of the usual place.
+    pub fn path(&self, config: Option<&Path>) -> Result<PathBuf, Failure> {
+        if let Some(named) = &self.manifest {
+            return Ok(named.clone());
+        }
+        let file = source::read(config, &source::process_environment).map_err(Failure::usage)?;
+        Ok(manifest_path(&file.table).unwrap_or_else(|| PathBuf::from("policies/access.toml")))
+    }
 }
 
 /// Where the cluster is.
@@ -26,6 +34,12 @@ pub struct Places {
     /// ~/.config/dbproxy/config.toml, /etc/dbproxy/config.toml]
     #[arg(long, value_name = "FILE", env = "DBPROXY_CONFIG")]
     pub config: Option<PathBuf>,
+}
+
+impl Places {
+    pub fn manifest(&self) -> Result<PathBuf, Failure> {
+        self.at.path(self.config.as_deref())
+    }
 }
 
 #[derive(Debug, Args)]
@@ -100,6 +114,10 @@ pub struct Grant {
     pub cluster: Option<String>,
     #[command(flatten)]
     pub places: Places,
+    /// Make sure that ROLE opens this database; else the roles that do are named. A grant is always of the whole role: what
+    /// else it opens is told
+    #[arg(long, value_name = "DB")]
+    pub database: Option<String>,
     /// An IAM role or user that may be USER, too
     #[arg(long, value_name = "ARN")]
     pub principal: Option<String>,
@@ -148,6 +166,10 @@ pub struct Grants {
     pub cluster: Option<String>,
     #[command(flatten)]
     pub at: ManifestAt,
+    /// Configuration file, which may say where the manifest is [default: ./dbproxy.toml, ~/.config/dbproxy/config.toml,
+    /// /etc/dbproxy/config.toml]
+    #[arg(long, value_name = "FILE", env = "DBPROXY_CONFIG")]
+    pub config: Option<PathBuf>,
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
     pub output: Format,
 }

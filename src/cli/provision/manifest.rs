@@ -3,7 +3,7 @@
 use crate::cli::exit::Failure;
 use crate::domain::name::TargetName;
 use crate::platform::clock::Clock;
-use crate::provision::manifest::{self, Cluster, Manifest};
+use crate::provision::manifest::{self, Cluster, Manifest, file};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -87,7 +87,7 @@ impl ManifestFile {
 }
 
 fn read(path: &Path) -> Result<String, Failure> {
-    fs::read_to_string(path).map_err(|error| cannot("read", path, &error))
+    file::load(path).map_err(Failure::usage)
 }
 
 pub fn cannot(what: &str, path: &Path, error: &io::Error) -> Failure {

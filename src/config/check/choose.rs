@@ -5,11 +5,13 @@ use super::listeners;
 use crate::access::identity::Authenticator;
 use crate::config::section::{Problems, Section};
 use crate::config::source::Environment;
+use crate::config::target::manifest::Source;
 use crate::config::target::{self, AdHoc, Defaults, Described};
 use crate::domain::name::TargetName;
 use crate::domain::target::Target;
 use ipnet::IpNet;
 use std::cell::RefCell;
+use toml::Table;
 
 /// A target that will be served.
 pub struct Chosen {
@@ -29,19 +31,25 @@ pub struct Configured {
     chosen: Option<Chosen>,
 }
 
+/// A target's name, its place, and what was written there.
+pub type Written = (String, String, Table);
+
+/// The targets of the file, and what was written of those that the manifest may speak of.
 pub fn read_targets(
     root: &mut Section<'_>,
     defaults: &Defaults,
     environment: Environment<'_>,
-) -> Vec<Configured> {
-    let mut targets = Vec::new();
+    manifest: Option<Source<'_>>,
+) -> (Vec<Configured>, Vec<Written>) {
+    let (mut targets, mut all_written) = (Vec::new(), Vec::new());
     for (name, mut section) in root.sections("targets") {
         let listen = listeners::read(&mut section);
         let balancers = listeners::read_balancers(&mut section);
         let authenticators = read_authenticators(&mut section);
-        defaults.fill(&mut section);
         let described = Described::InFile;
-        let target = target::read(&name, section, described, environment);
+        let (path, written) = section.written();
+        all_written.push((name.clone(), path, written));
+        let target = read_target(&name, section, (defaults, environment), manifest, described);
         let chosen = target.map(|target| Chosen {
             target,
             listen,
@@ -51,7 +59,24 @@ pub fn read_targets(
         });
         targets.push(Configured { name, chosen });
     }
-    targets
+    (targets, all_written)
+}
+
+/// What the target does not say itself the manifest does, and then the defaults. A broker decides itself who may be whom.
+pub fn read_target(
+    name: &str,
+    mut section: Section<'_>,
+    (defaults, environment): (&Defaults, Environment<'_>),
+    manifest: Option<Source<'_>>,
+    described: Described,
+) -> Option<Target> {
+    let said = manifest.and_then(|manifest| manifest.of(name));
+    let said = said.filter(|_| !defaults.make_broker(&section));
+    if let Some(said) = &said {
+        said.fill(&mut section);
+    }
+    defaults.fill(&mut section);
+    target::read(name, section, described, (environment, said))
 }
 
 /// The targets of the file, but those with mistakes.

@@ -38,7 +38,12 @@ pub fn read_ad_hoc(
     fill_flags(&mut section, given);
     defaults.fill(&mut section);
     section.fill("db_users", Value::from("*"), "--db-user");
-    read(name.as_str(), section, Described::OnCommandLine, environment)
+    read(
+        name.as_str(),
+        section,
+        Described::OnCommandLine,
+        (environment, None),
+    )
 }
 
 /// A broker. `[defaults]` are of databases: none of them is meant for it.
@@ -59,7 +64,12 @@ pub fn read_via(
         credential.insert("audience".to_owned(), Value::from(audience.as_str()));
     }
     section.fill("credential", Value::Table(credential), "--via");
-    read(name.as_str(), section, Described::OnCommandLine, environment)
+    read(
+        name.as_str(),
+        section,
+        Described::OnCommandLine,
+        (environment, None),
+    )
 }
 
 fn name_of(section: &Section<'_>, text: &str, taken: &dyn Fn(&TargetName) -> bool) -> Option<TargetName> {

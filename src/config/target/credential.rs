@@ -2,7 +2,7 @@
 
 mod broker;
 
-pub use broker::is_broker;
+pub use broker::{is_broker, is_broker_table};
 
 use crate::config::section::Section;
 use crate::config::source::Environment;

@@ -11,7 +11,7 @@ use crate::config::source::Environment;
 use toml::Table;
 
 /// The values that targets inherit.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Defaults(Table);
 
 impl Defaults {
@@ -25,6 +25,15 @@ impl Defaults {
         values.retain(|key, _| known(key));
         judge(section, environment);
         Self(values)
+    }
+
+    /// Whether the target is a broker, by itself or by default.
+    pub fn make_broker(&self, target: &Section<'_>) -> bool {
+        let table = match target.table().contains_key("credential") {
+            true => target.table(),
+            false => &self.0,
+        };
+        credential::is_broker_table(table)
     }
 
     pub fn fill(&self, target: &mut Section<'_>) {

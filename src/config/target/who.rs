@@ -1,5 +1,6 @@
 //! Which db users and databases a target lists, and which it proposes.
 
+use super::manifest::Said;
 use crate::config::section::Section;
 use crate::domain::name::{DatabaseName, DbRole, DbUser};
 use crate::domain::target::{CredentialKind, Users};
@@ -70,7 +71,9 @@ pub fn judge_roles(section: &Section<'_>, users: &Users, roles: &BTreeMap<DbRole
 }
 
 pub fn judge_user(section: &Section<'_>, users: &Users, default: Option<&DbUser>) {
-    if matches!(users, Users::Listed(list) if list.is_empty()) {
+    // A manifest may have none yet.
+    let nobody = matches!(users, Users::Listed(list) if list.is_empty());
+    if nobody && !section.is_filled("db_users") {
         section.problem("db_users", "lists nobody; `[\"*\"]` allows any db user");
     } else if let Some(user) = default.filter(|user| !users.lists(user)) {
         let what = format_args!("`{user}` is not in `db_users`");
@@ -85,8 +88,23 @@ pub fn judge_database(section: &Section<'_>, listed: &[DatabaseName], default: O
     }
 }
 
+/// The db users that there are and the roles they have: by the manifest, or as they were written.
+pub fn known(
+    section: &Section<'_>,
+    said: Option<Said<'_>>,
+    (users, roles): (Users, BTreeMap<DbRole, Vec<DbUser>>),
+    own: &BTreeMap<DbUser, CredentialKind>,
+) -> (Users, BTreeMap<DbRole, Vec<DbUser>>) {
+    let Some(said) = said else {
+        return (with_own_credentials(users, own), roles);
+    };
+    let users = said.users(section, users, own);
+    let roles = said.roles(section, roles, &users);
+    (users, roles)
+}
+
 /// A db user that has a credential of its own is meant to be used.
-pub fn with_own_credentials(users: Users, own: &BTreeMap<DbUser, CredentialKind>) -> Users {
+fn with_own_credentials(users: Users, own: &BTreeMap<DbUser, CredentialKind>) -> Users {
     match users {
         Users::Any => Users::Any,
         Users::Listed(mut listed) => {

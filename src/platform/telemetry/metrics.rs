@@ -32,6 +32,8 @@ struct Inner {
     login_retries: Counter,
     decisions: Family<OneLabel, Counter>,
     policy_reloads: Family<OneLabel, Counter>,
+    manifest_reloads: Family<OneLabel, Counter>,
+    grants_taken_back: Family<OneLabel, Counter>,
     cancels: Family<OneLabel, Counter>,
     audit_lines: Family<OneLabel, Counter>,
 }
@@ -104,6 +106,8 @@ impl Metrics {
             login_retries: Counter::default(),
             decisions: Family::default(),
             policy_reloads: Family::default(),
+            manifest_reloads: Family::default(),
+            grants_taken_back: Family::default(),
             cancels: Family::default(),
             audit_lines: Family::default(),
         };
@@ -185,6 +189,20 @@ impl Metrics {
         self.0.policy_reloads.get_or_create(&[("outcome", label)]).inc();
     }
 
+    pub fn manifest_reloaded(&self, replaced: bool) {
+        let label = if replaced { "replaced" } else { "refused" };
+        self.0.manifest_reloads.get_or_create(&[("outcome", label)]).inc();
+    }
+
+    /// Of one db user, by this dbproxy.
+    pub fn grants_taken_back(&self, done: bool) {
+        let label = if done { "done" } else { "failed" };
+        self.0
+            .grants_taken_back
+            .get_or_create(&[("outcome", label)])
+            .inc();
+    }
+
     pub fn decided(&self, allowed: bool) {
         let label = if allowed { "allow" } else { "deny" };
         self.0.decisions.get_or_create(&[("decision", label)]).inc();
@@ -214,7 +232,27 @@ impl Metrics {
 }
 
 impl Inner {
+    fn register_rereadings(&mut self) {
+        let registry = &mut self.registry;
+        registry.register(
+            "policy_reloads",
+            "Reloads of the policies, by outcome",
+            self.policy_reloads.clone(),
+        );
+        registry.register(
+            "manifest_reloads",
+            "Reloads of the access manifest, by outcome",
+            self.manifest_reloads.clone(),
+        );
+        registry.register(
+            "grants_taken_back",
+            "Ended grants of db users that were to be taken back in the database, by outcome",
+            self.grants_taken_back.clone(),
+        );
+    }
+
     fn register(&mut self) {
+        self.register_rereadings();
         let registry = &mut self.registry;
         registry.register(
             "connections_accepted",
@@ -267,11 +305,6 @@ impl Inner {
             self.login_retries.clone(),
         );
         registry.register("policy_decisions", "Policy decisions", self.decisions.clone());
-        registry.register(
-            "policy_reloads",
-            "Reloads of the policies, by outcome",
-            self.policy_reloads.clone(),
-        );
         registry.register(
             "cancel_requests",
             "CancelRequests, by outcome",

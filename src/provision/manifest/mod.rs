@@ -6,12 +6,14 @@
 pub mod arn;
 mod cluster;
 pub mod edit;
+pub mod file;
 mod judge;
 mod names;
 mod node;
 mod object;
 mod principals;
 mod problems;
+mod reach;
 mod resolve;
 mod role;
 #[cfg(test)]

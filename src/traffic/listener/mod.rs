@@ -178,7 +178,7 @@ impl Listener {
             session: SessionId::from_random(u64::from_ne_bytes(bits)),
             source: source.name,
             listener: listener.to_owned(),
-            target: self.door.target.name.to_string(),
+            target: self.door.target.name().to_string(),
         };
         let place = gate.places.clone().try_acquire_owned().ok();
         let (door, shared) = (self.door.clone(), gate.shared.clone());

@@ -148,7 +148,7 @@ fn question(shared: &Shared, started: &Started, caller: Caller) -> Result<Questi
     Ok(Question {
         caller,
         action: action(startup.parameter("replication")),
-        target: started.door.target.clone(),
+        target: started.door.target.now(),
         db_user,
         database,
         role: role(asked_role).map_err(|error| bad_name("role", &error))?,
@@ -190,7 +190,7 @@ fn names(started: &Started) -> Result<(DbUser, DatabaseName), Refusal> {
     let user_name = DbUser::new(user).map_err(|error| bad_name("user", &error))?;
     let database =
         DatabaseName::new(database.unwrap_or(user)).map_err(|error| bad_name("database", &error))?;
-    Ok((user_name, or_default(&started.door.target, database, user)))
+    Ok((user_name, or_default(&started.door.target.now(), database, user)))
 }
 
 /// libpq asks for a database named like the user when its user names none; unless the target lists

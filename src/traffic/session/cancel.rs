@@ -233,6 +233,7 @@ mod tests {
                 trust: TrustRoots::Shipped(RootsKind::Rds),
                 users: Users::Any,
                 db_roles: Default::default(),
+                declared: Default::default(),
                 databases: Vec::new(),
                 default_database: None,
                 default_db_user: None,

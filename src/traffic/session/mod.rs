@@ -21,11 +21,12 @@ pub mod sources;
 pub mod startup;
 
 use crate::access::audit::{Audit, Origin};
+use crate::access::catalog::{Catalog, Entry};
 use crate::access::credential::Credentials;
 use crate::access::credential::budget::LoginBudgets;
 use crate::access::identity::lockout::Lockout;
 use crate::access::identity::{Authenticator, Identity, Peer};
-use crate::access::policy::Policy;
+use crate::access::policy::{Permit, Policy};
 use crate::domain::reason::CloseReason;
 use crate::domain::target::Target;
 use crate::platform::clock::Clock;
@@ -62,6 +63,8 @@ pub struct Shared {
     pub identity: Identity,
     pub lockout: Lockout,
     pub policy: Arc<Policy>,
+    /// All databases of the configuration, as the manifest says now.
+    pub catalog: Arc<Catalog>,
     /// How many decisions of policies run at a time: the relays need processors, too.
     pub deciding: Arc<Semaphore>,
     pub clock: Clock,
@@ -76,10 +79,18 @@ pub struct Shared {
     pub metrics: Metrics,
 }
 
+impl Shared {
+    /// What is known now of the target that a permit is for.
+    pub fn target_of(&self, permit: &Permit) -> Arc<Target> {
+        let entry = self.catalog.entry(&permit.target().name);
+        entry.map_or_else(|| permit.target().clone(), |entry| entry.now())
+    }
+}
+
 /// What the sessions of one listener share.
 #[derive(Debug)]
 pub struct Door {
-    pub target: Arc<Target>,
+    pub target: Arc<Entry>,
     pub tls: Option<Arc<ServerIdentity>>,
     /// Refuse clients that do not ask for TLS.
     pub tls_required: bool,

@@ -143,9 +143,11 @@ async fn ask_again(shared: &Shared, listed: &Listed<'_>, permit: &Permit) {
         return;
     }
     let (policy, asked, now) = (shared.policy.clone(), permit.clone(), shared.clock.now());
-    match aside(move || policy.renew(&asked, now)).await.flatten() {
-        Some(permit) => shared.registry.renew(listed.id, permit),
-        None => listed.control.wish(Wish::EndNow(CloseReason::PolicyChanged)),
+    let target = shared.target_of(permit);
+    let renewed = aside(move || policy.renew(&asked, &target, now)).await;
+    match renewed.unwrap_or(Err(CloseReason::PolicyChanged)) {
+        Ok(permit) => shared.registry.renew(listed.id, permit),
+        Err(reason) => listed.control.wish(Wish::EndNow(reason)),
     }
 }
 
@@ -226,6 +228,7 @@ fn last_words(ending: &Ending, session: SessionId) -> BytesMut {
         CloseReason::PolicyChanged
         | CloseReason::PermitExpired
         | CloseReason::ProofExpired
+        | CloseReason::GrantEnded
         | CloseReason::Terminated => permit_ended(ending.reason),
         CloseReason::ServerClosed | CloseReason::ServerLost if !ending.server_has_told => server_gone(),
         _ => return words,
@@ -247,6 +250,10 @@ fn permit_ended(reason: CloseReason) -> Refusal {
         CloseReason::ProofExpired => (
             "because the proof of who you are has expired",
             "Get a fresh one, and connect again.",
+        ),
+        CloseReason::GrantEnded => (
+            "because the grant that it rested on has ended",
+            "Whoever keeps the access manifest gives it anew: `dbproxy grant`.",
         ),
         _ => (
             "due to administrator command",

@@ -51,7 +51,7 @@ fn the_audit_document_has_every_field() {
         ));
     }
     written.append(&mut fields("src/access/audit/record/facts.rs"));
-    for file in ["asked", "reloaded"] {
+    for file in ["asked", "reloaded", "ended"] {
         written.append(&mut keys(&format!("src/access/audit/{file}.rs"), "fn facts("));
     }
     let context = keys("src/traffic/session/authorize.rs", "fn context(");
@@ -89,8 +89,9 @@ fn the_audit_document_has_every_reason_and_event() {
     let mut events = names("src/access/audit/record.rs", "audit.write(\"");
     events.append(&mut names("src/access/audit/asked.rs", "self.demand(\""));
     events.append(&mut names("src/access/audit/reloaded.rs", "self.write(\""));
+    events.append(&mut names("src/access/audit/ended.rs", "self.write(\""));
     events.append(&mut names("src/access/audit/mod.rs", "self.line(\""));
-    assert_eq!(events.len(), 8, "{events:?}");
+    assert_eq!(events.len(), 9, "{events:?}");
     let shown = blocks(&document, "json");
     for event in events {
         assert!(document.contains(&format!("| `{event}` |")), "{event}");

@@ -1,6 +1,7 @@
 //! Provisioning as people do it: from the command line, and seen by those who then log in through dbproxy.
 
 mod changes;
+mod ends;
 mod founding;
 
 use super::{Town, turn};

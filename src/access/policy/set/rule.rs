@@ -7,7 +7,7 @@ use crate::domain::written::is_near;
 use cedar_policy::{
     ActionConstraint, Effect, EntityTypeName, EntityUid, Policy, PrincipalConstraint, ResourceConstraint,
 };
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -192,14 +192,14 @@ impl Rule {
         (!self.asks_who()).then_some(who)
     }
 
-    /// Whether a condition looks at the principal, and at more than its kind.
+    /// Whether a condition looks at the principal, and at more than its kind; or at whom the manifest names.
     fn asks_who(&self) -> bool {
         let json = self.policy.to_json().unwrap_or_default();
         let mut left: Vec<&Value> = json.get("conditions").into_iter().collect();
         while let Some(value) = left.pop() {
             match value {
                 Value::Object(fields) => {
-                    if fields.get("Var").and_then(Value::as_str) == Some("principal") {
+                    if fields.get("Var").and_then(Value::as_str) == Some("principal") || is_granted(fields) {
                         return true;
                     }
                     left.extend(
@@ -255,6 +255,14 @@ impl Rule {
 fn is_of_a_kind(operator: &str, operands: &Value) -> bool {
     let kind = operands.get("entity_type").and_then(Value::as_str);
     operator == "is" && operands.get("in").is_none() && kind != Some("LocalUser")
+}
+
+/// `context.granted`
+fn is_granted(fields: &Map<String, Value>) -> bool {
+    let of = fields.get(".");
+    let part = |name: &str| of.and_then(|of| of.get(name));
+    let is_context = part("left").and_then(|left| left.get("Var")) == Some(&Value::from("context"));
+    is_context && part("attr").and_then(Value::as_str) == Some("granted")
 }
 
 fn unknown_annotation(policy: &Policy, id: &str, file: &Path) -> Option<Problem> {

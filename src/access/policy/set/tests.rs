@@ -42,6 +42,7 @@ fn target() -> Arc<Target> {
         trust: TrustRoots::Shipped(RootsKind::Rds),
         users: Users::Listed(vec![user("app_ro"), user("app_rw"), user("owner")]),
         db_roles: [(DbRole::new("reader").unwrap(), vec![user("app_ro")])].into(),
+        declared: Default::default(),
         databases: vec![DatabaseName::new("app").unwrap()],
         default_database: None,
         default_db_user: None,
@@ -490,7 +491,7 @@ fn the_parts_of_a_condition_that_do_not_hold_are_named() {
             "@id(\"a\") permit (principal, action == Action::\"connect\", resource) {conditions};"
         ));
         let asked = question(jane(), "app_ro");
-        assert!(!set.ask(&asked, &[]).is_permit(), "{conditions}");
+        assert!(!set.ask(&asked, &[], Some(now())).is_permit(), "{conditions}");
         let [rule] = &set.near_misses(&asked, &[])[..] else {
             panic!("{conditions}")
         };
@@ -549,7 +550,7 @@ fn the_slice_decides_as_the_whole_set_would() {
                 let set = set(&text);
                 for user in ["app_ro", "app_rw"] {
                     let asked = question(jane(), user);
-                    let sliced = matches!(set.ask(&asked, &[]), Verdict::Permit { .. });
+                    let sliced = matches!(set.ask(&asked, &[], Some(now())), Verdict::Permit { .. });
                     assert_eq!(sliced, whole(&text, &asked), "{text} {user}");
                 }
             }
@@ -563,7 +564,7 @@ fn put(asked: &Question, parties: &Parties, schema: &Schema) -> cedar_policy::Re
 }
 
 fn whole(text: &str, asked: &Question) -> bool {
-    let parties = Parties::of(&asked.caller, &[], &asked.target, &asked.db_user).unwrap();
+    let parties = asked.parties(&[], Some(now())).unwrap();
     let request = put(asked, &parties, &schema().unwrap());
     let all = PolicySet::from_str(text).unwrap();
     let response = Authorizer::new().is_authorized(&request, &all, &parties.entities);
@@ -599,8 +600,8 @@ fn entities_keep_to_the_schema() {
         let parties = Parties::of(
             &caller,
             &["team".into()],
-            &target(),
-            &DbUser::new("app_ro").unwrap(),
+            (&target(), &DbUser::new("app_ro").unwrap()),
+            Some(now()),
         )
         .unwrap();
         let entities: Vec<_> = parties.entities.iter().cloned().collect();
@@ -668,12 +669,15 @@ fn a_permit_is_renewed_with_the_time_that_policy_gives_now() {
     let policy = policy(&readers());
     let permit = policy.decide(question(jane(), "app_ro")).unwrap();
     policy.replace(set(&readers().replace("8h", "1h")));
-    let renewed = policy.renew(&permit, now() + Duration::from_secs(60)).unwrap();
+    let renewed = policy
+        .renew(&permit, permit.target(), now() + Duration::from_secs(60))
+        .unwrap();
     let end = now() + Duration::from_secs(3_600);
     assert_eq!(renewed.expires(), Some((end, CloseReason::PermitExpired)));
     assert!(policy.is_current(&renewed) && !policy.is_current(&permit));
     policy.replace(set("@id(\"none\") forbid (principal, action, resource);"));
-    assert!(policy.renew(&permit, now()).is_none());
+    let gone = policy.renew(&permit, permit.target(), now());
+    assert_eq!(gone.unwrap_err(), CloseReason::PolicyChanged);
 }
 
 #[test]
@@ -729,4 +733,137 @@ fn a_limit_of_what_does_not_last_is_warned_of() {
     assert!(warned("action in [Action::\"view\", Action::\"terminate\"]"));
     assert!(!warned("action in [Action::\"view\", Action::\"connect\"]"));
     assert!(!warned("action"));
+}
+
+const ROLE: &str = "arn:aws:iam::111122223333:role/app";
+
+fn app() -> Caller {
+    let principal = Principal::IamRole {
+        arn: ROLE.into(),
+        permission_set: None,
+    };
+    Caller::new(principal, ProofKind::AwsIam)
+}
+
+/// The manifest lets `ROLE` be `user`, which is a reader until then.
+fn declared(user: &str, until: Option<SystemTime>) -> Arc<Target> {
+    let mut target = Target::clone(&target());
+    let user = DbUser::new(user).unwrap();
+    target
+        .declared
+        .may_be(&user, "arn:aws:iam::111122223333:role/team/app");
+    target
+        .declared
+        .has_role(&user, &DbRole::new("reader").unwrap(), until);
+    Arc::new(target)
+}
+
+fn asked_of(target: &Arc<Target>, db_user: &str, now: SystemTime) -> Question {
+    let mut question = question(app(), db_user);
+    question.target = target.clone();
+    question.around.now = now;
+    question
+}
+
+const GRANTED: &str =
+    r#"@id("m") permit (principal, action == Action::"connect", resource) when { context.granted };"#;
+
+/// One policy lets everybody be whom the manifest says, and it is not too broad.
+#[test]
+fn whom_the_manifest_lists_one_policy_permits() {
+    let set = set(GRANTED);
+    assert!(set.warnings.is_empty(), "{:?}", set.warnings);
+    let policy = Policy::of(set, Groups::default());
+    let target = declared("app_ro", None);
+    let permitted = |caller: Caller, user: &str| {
+        let mut asked = asked_of(&target, user, now());
+        asked.caller = caller;
+        policy.decide(asked).is_ok()
+    };
+    assert!(permitted(app(), "app_ro"));
+    assert!(!permitted(app(), "app_rw"));
+    assert!(!permitted(jane(), "app_ro"));
+    // Which no manifest says.
+    assert!(policy.decide(question(app(), "app_ro")).is_err());
+}
+
+#[test]
+fn a_grant_that_ends_takes_its_permit_along() {
+    let end = now() + Duration::from_secs(60);
+    let target = declared("app_ro", Some(end));
+    let by_role =
+        r#"@id("r") permit (principal, action, resource in DbRole::"orders/reader") when { context.tls };"#;
+    let by_name = r#"@id("n") permit (principal, action, resource == DbUser::"orders/app_ro");"#;
+    for text in [GRANTED, by_role, by_name] {
+        let policy = Policy::of(set(text), Groups::default());
+        let permit = policy.decide(asked_of(&target, "app_ro", now())).unwrap();
+        assert_eq!(permit.expires(), Some((end, CloseReason::GrantEnded)), "{text}");
+        let ended = policy.renew(&permit, &target, end);
+        assert_eq!(ended.unwrap_err(), CloseReason::GrantEnded);
+        let Err(Denial::NotPermitted(denied)) = policy.decide(asked_of(&target, "app_ro", end)) else {
+            panic!("{text}");
+        };
+        assert_eq!(denied.ended, [(DbRole::new("reader").unwrap(), end)]);
+        let hint = Denial::NotPermitted(denied).refusal().hint.unwrap();
+        assert!(hint.contains("ended at 2026-11-25T10:01:00Z"), "{hint}");
+        assert!(
+            hint.contains("`dbproxy grant app_ro reader --cluster orders"),
+            "{hint}"
+        );
+        // Who would not have been let in either learns of no grant.
+        let mut asked = asked_of(&target, "app_ro", end);
+        asked.around.tls = false;
+        asked.caller = jane();
+        let told = policy
+            .decide(asked)
+            .err()
+            .map(|denial| denial.refusal().hint.unwrap());
+        assert_eq!(
+            told.is_some_and(|hint| hint.contains("ended")),
+            text == by_name,
+            "{text}"
+        );
+        // Given anew, it goes on.
+        let anew = declared("app_ro", None);
+        assert_eq!(policy.renew(&permit, &anew, end).unwrap().expires(), None);
+    }
+}
+
+/// Only what rests on the grant that ends.
+#[test]
+fn another_grant_keeps_the_session() {
+    let end = now() + Duration::from_secs(60);
+    let mut target = Target::clone(&declared("app_ro", Some(end)));
+    let (user, other) = (DbUser::new("app_ro").unwrap(), DbRole::new("other").unwrap());
+    target.declared.has_role(&user, &other, None);
+    target.db_roles.insert(other, vec![user]);
+    let target = Arc::new(target);
+    let policy = Policy::of(set(GRANTED), Groups::default());
+    let permit = policy.decide(asked_of(&target, "app_ro", now())).unwrap();
+    assert_eq!(permit.expires(), None);
+    let by_role = r#"@id("r") permit (principal, action, resource in DbRole::"orders/reader");"#;
+    let policy = Policy::of(set(by_role), Groups::default());
+    let permit = policy.decide(asked_of(&target, "app_ro", now())).unwrap();
+    assert_eq!(permit.expires(), Some((end, CloseReason::GrantEnded)));
+    assert!(policy.decide(asked_of(&target, "app_ro", end)).is_err());
+}
+
+/// A manifest that no longer has a db user or a database is one that permits it no longer.
+#[test]
+fn what_the_target_no_longer_has_is_not_renewed() {
+    let policy = Policy::of(set(GRANTED), Groups::default());
+    let target = declared("app_ro", None);
+    let permit = policy.decide(asked_of(&target, "app_ro", now())).unwrap();
+    assert!(policy.renew(&permit, &target, now()).is_ok());
+    let mut other = Target::clone(&target);
+    other.users = Users::Listed(vec![DbUser::new("app_rw").unwrap()]);
+    let gone = policy.renew(&permit, &Arc::new(other), now());
+    assert_eq!(gone.unwrap_err(), CloseReason::PolicyChanged);
+    let mut other = Target::clone(&target);
+    other.databases = vec![DatabaseName::new("b").unwrap()];
+    assert!(policy.renew(&permit, &Arc::new(other), now()).is_err());
+    assert!(policy.is_current(&permit));
+    policy.outdate();
+    assert!(!policy.is_current(&permit));
+    assert_eq!(policy.generation(), 0);
 }

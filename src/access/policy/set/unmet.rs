@@ -1,6 +1,6 @@
 //! Which parts of a policy's conditions do not hold for a question: each is evaluated as a policy of its own.
 
-use super::super::entities::{Parties, context_of, request, uid};
+use super::super::entities::{context_of, request, uid};
 use super::super::question::Question;
 use super::{Rule, Set};
 use cedar_policy::{Decision, Entities, Policy, PolicyId, PolicySet, Request};
@@ -14,7 +14,7 @@ impl Set {
     /// part that cannot be evaluated by itself (`context.source` where another part asks whether there is one) is
     /// left out: it was not reached.
     pub fn unmet(&self, rule: &Rule, question: &Question, groups: &[String]) -> Vec<String> {
-        let parties = Parties::of(&question.caller, groups, &question.target, &question.db_user);
+        let parties = question.parties(groups, Some(question.around.now));
         let action = uid("Action", question.action.as_str());
         let (Ok(parties), Ok(action), Ok(context)) = (parties, action, context_of(question)) else {
             return Vec::new();

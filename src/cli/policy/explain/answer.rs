@@ -164,7 +164,15 @@ impl Answer {
         } = &self.question;
         let (kind, id) = principal_id(&caller.principal);
         let user = self.chosen.as_ref().unwrap_or(db_user);
-        let roles: Vec<&str> = target.roles_of(user).map(DbRole::as_str).collect();
+        let roles: Vec<&str> = target
+            .roles_of(user, Some(around.now))
+            .map(DbRole::as_str)
+            .collect();
+        let ended = target.declared.ended(user, around.now).into_iter();
+        let ended: Vec<String> = ended
+            .map(|(role, end)| format!("{role} at {}", rfc3339(end)))
+            .collect();
+        let granted = target.declared.names(&caller.principal, user);
         // As `now` is given to the policies in parts.
         let civil = jiff::Timestamp::try_from(around.now).ok();
         let civil = civil.map(|now| jiff::tz::Offset::UTC.to_datetime(now));
@@ -178,6 +186,7 @@ impl Answer {
                 json!(format!("DbUser::{:?}", db_user_id(target, user))),
             ),
             ("db_roles", json!(roles)),
+            ("ended", json!(ended)),
             ("database", json!(database.as_str())),
             ("role", json!(role.as_ref().map(DbRole::as_str))),
             ("source", json!(around.source)),
@@ -192,6 +201,7 @@ impl Answer {
             ("listener", json!(around.listener)),
             ("proof", json!(caller.proof.as_str())),
             ("mfa", json!(caller.mfa)),
+            ("granted", json!(granted)),
         ]
     }
 }

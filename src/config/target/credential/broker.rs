@@ -5,7 +5,7 @@ use crate::config::section::Section;
 use crate::domain::target::{BrokerSettings, CredentialKind, ProofSource};
 use crate::platform::aws::proof::is_audience;
 use std::path::PathBuf;
-use toml::Value;
+use toml::{Table, Value};
 
 /// The keys of a `credential` of this kind.
 pub fn read(section: &mut Section<'_>, around: Surroundings<'_>) -> Option<CredentialKind> {
@@ -40,7 +40,11 @@ pub fn read(section: &mut Section<'_>, around: Surroundings<'_>) -> Option<Crede
 
 /// Whether a target's table describes a broker. That decides what else the table may leave out.
 pub fn is_broker(target: &Section<'_>) -> bool {
-    let credential = target.table().get("credential").and_then(Value::as_table);
+    is_broker_table(target.table())
+}
+
+pub fn is_broker_table(target: &Table) -> bool {
+    let credential = target.get("credential").and_then(Value::as_table);
     let kind = credential.and_then(|credential| credential.get("kind"));
     kind.and_then(Value::as_str) == Some("broker")
 }

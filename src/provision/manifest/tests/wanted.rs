@@ -26,16 +26,22 @@ fn templates_of_the_example() {
     let app = &wanted.databases[&"app".to_owned().try_into().unwrap()];
     assert_eq!(app.owner.as_str(), "owner");
     let name = |name| format!("Role(RoleName(\"{name}\"))");
-    let (monitor, ro, rw) = (name("monitor"), name("read_only"), name("read_write"));
+    let (capture, monitor) = (name("capture"), name("monitor"));
+    let (ro, rw) = (name("read_only"), name("read_write"));
     assert_eq!(
         shown(&app.grants),
-        format!("{monitor}: {{Connect}}; {ro}: {{Connect}}; {rw}: {{Connect, Temporary}}")
+        format!(
+            "{capture}: {{Connect}}; {monitor}: {{Connect}}; {ro}: {{Connect}}; {rw}: {{Connect, Temporary}}"
+        )
     );
     let schema = &app.schemas[&"app".to_owned().try_into().unwrap()];
-    assert_eq!(shown(&schema.grants), format!("{ro}: {{Usage}}; {rw}: {{Usage}}"));
+    assert_eq!(
+        shown(&schema.grants),
+        format!("{capture}: {{Usage}}; {ro}: {{Usage}}; {rw}: {{Usage}}")
+    );
     assert_eq!(
         shown(&schema.on_all[&Kind::Table]),
-        format!("{ro}: {{Select}}; {rw}: {{Select, Insert, Update, Delete}}")
+        format!("{capture}: {{Select}}; {ro}: {{Select}}; {rw}: {{Select, Insert, Update, Delete}}")
     );
     assert_eq!(
         shown(&schema.on_all[&Kind::Sequence]),

@@ -1,12 +1,14 @@
 //! `grant`, `revoke`, `grants`: the manifest and the database change together.
 
-use super::{House, as_user, may, may_not, street, turn};
+use super::{House, Told, as_user, may, may_not, street, turn};
+use crate::support::proxy::dbproxy;
+use crate::support::sandbox::root;
 use crate::support::{Proxy, Sandbox};
 use serde_json::Value;
 use std::time::{Duration, Instant};
 
 /// Until the server's list of sessions says so.
-fn wait_until(house: &House, count: &str, expected: &str) {
+pub(super) fn wait_until(house: &House, count: &str, expected: &str) {
     let began = Instant::now();
     while house.town.sql("postgres", count) != expected {
         assert!(
@@ -17,7 +19,7 @@ fn wait_until(house: &House, count: &str, expected: &str) {
     }
 }
 
-fn sessions_of(user: &str) -> String {
+pub(super) fn sessions_of(user: &str) -> String {
     format!("select count(*) from pg_stat_activity where usename = '{user}'")
 }
 
@@ -55,6 +57,8 @@ fn a_grant_reaches_the_database_and_nothing_else_of_the_plan_does() {
         &principal,
         "--expires",
         "8h",
+        "--database",
+        "it_c",
     ];
     let told = house.run(&[&grant[..], &["--dry-run"]].concat()).done();
     assert!(
@@ -115,6 +119,35 @@ fn a_grant_reaches_the_database_and_nothing_else_of_the_plan_does() {
     let told = house.run(&["apply", "--allow-destructive"]).done();
     assert!(told.out.contains("\n! "), "{}", told.out);
     may_not(&proxy, "it_c_new", "select 1", "permission denied for database");
+}
+
+/// Before anything is looked at in the database.
+#[test]
+fn a_grant_for_a_database_needs_a_role_that_opens_it() {
+    let grant = |role: &str, database: &str| {
+        let mut command = dbproxy(&[]);
+        command.current_dir(root());
+        command.args([
+            "grant",
+            "new",
+            role,
+            "--cluster",
+            "tenants",
+            "--database",
+            database,
+        ]);
+        command.args(["--config", "policies/dbproxy.toml", "--dry-run"]);
+        Told::of(&command.output().unwrap())
+    };
+    let told = grant("blue_rw", "green").refused("the role `blue_rw` does not open database `green`");
+    assert!(
+        told.err.contains("hint: These roles do: green_owner, green_rw"),
+        "{}",
+        told.err
+    );
+    let told = grant("blue_rw", "red").refused("has no database `red`");
+    assert!(told.err.contains("It has: blue, green"), "{}", told.err);
+    grant("nobody", "green").refused("has no db role `nobody`");
 }
 
 #[test]
