@@ -139,6 +139,15 @@ fn a_proxy_that_takes_nothing_back_still_lets_nobody_in() {
     proxy.wait_for_metric("dbproxy_manifest_reloads_total{outcome=\"refused\"}", 1.0);
     proxy.wait_until_logged("the access manifest was not reloaded");
     may(&proxy, "it_c_reader", "select 1");
+    let (_, told) = proxy.admin_request("POST", "/reload", "");
+    assert!(told.contains("\"what\":\"manifest\""), "{told}");
+    assert!(told.contains("users.it_c_reader.connection_limit"), "{told}");
+    house.edit("connection_limit = \"many\"", "connection_limit = 5");
+    let (_, told) = proxy.admin_request("POST", "/reload", "");
+    assert!(
+        told.contains("\"manifest\"") && told.contains("\"failed\":[]"),
+        "{told}"
+    );
 }
 
 /// One role of two: the user stays, with what it has still, and whoever was in with the other is put out.
