@@ -57,26 +57,7 @@ pub fn run(flags: &Bootstrap) -> Result<ExitCode, Failure> {
     }
     refuse_destructive(flags, &foreseen)?;
     iam::allowed(in_iam.as_ref(), flags.allow_destructive)?;
-    let mut done = false;
-    for (part, who) in [
-        (Part::Founding, administrator.as_str()),
-        (Part::Rest, &provisioner),
-        (Part::Finish, administrator.as_str()),
-    ] {
-        let plan = ground.runtime.block_on(way.plan(part))?;
-        if plan.steps.is_empty() {
-            continue;
-        }
-        headed(who, &plan, flags.sql);
-        let mut ticker = Ticker::new();
-        let steps = way.apply(part, &plan, flags.allow_destructive, |progress| {
-            ticker.tell(progress);
-        });
-        let outcome = ground.runtime.block_on(steps);
-        ticker.clear();
-        outcome?;
-        done = true;
-    }
+    let mut done = database(flags, &ground, &way, [administrator.as_str(), &provisioner])?;
     let left = ground.runtime.block_on(way.left())?;
     if !left.steps.is_empty() {
         show::plan(&left, None, &[], false);
@@ -104,6 +85,36 @@ pub fn run(flags: &Bootstrap) -> Result<ExitCode, Failure> {
         false => "nothing to do".to_owned(),
     });
     Ok(ExitCode::SUCCESS)
+}
+
+/// Whether there was anything to do.
+fn database(
+    flags: &Bootstrap,
+    ground: &Ground,
+    way: &work::Bootstrap,
+    [administrator, provisioner]: [&str; 2],
+) -> Result<bool, Failure> {
+    let mut done = false;
+    for (part, who) in [
+        (Part::Founding, administrator),
+        (Part::Rest, provisioner),
+        (Part::Finish, administrator),
+    ] {
+        let plan = ground.runtime.block_on(way.plan(part))?;
+        if plan.steps.is_empty() {
+            continue;
+        }
+        headed(who, &plan, flags.sql);
+        let mut ticker = Ticker::new();
+        let steps = way.apply(part, &plan, flags.allow_destructive, |progress| {
+            ticker.tell(progress);
+        });
+        let outcome = ground.runtime.block_on(steps);
+        ticker.clear();
+        outcome?;
+        done = true;
+    }
+    Ok(done)
 }
 
 /// The usual hints are about db users by IAM, and about configured passwords.

@@ -638,6 +638,10 @@ def seed_accounts(endpoint, root_secret, port, password):
          {"Effect": "Deny", "Action": "sts:AssumeRole", "Resource": "*"})
     broker = user(iam_b, "broker", {"Action": assume, "Resource": roles["dbproxy-cross"]},
                   {"Action": "sts:GetCallerIdentity", "Resource": "*"})
+    if EMPTY:  # nothing in IAM either but those who run programs
+        for iam, name in ((iam_a, "dbproxy"), (iam_a, "powerless"), (iam_b, "broker")):
+            iam.delete_user_policy(UserName=name, PolicyName="main")
+        return {"users": users, "roles": roles, "secret_arn": secret, "cluster": cluster, "instances": instances}
     role("dbproxy-connect", own, statements=[connect_all, {"Action": assume, "Resource": roles["dbproxy-chained"]}])
     role("dbproxy-cross", broker, {"StringEquals": {"sts:ExternalId": EXTERNAL_ID}}, [connect_all], duration=7200)
     role("dbproxy-chained", roles["dbproxy-connect"], statements=[connect_all], duration=7200)

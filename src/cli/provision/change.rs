@@ -174,9 +174,9 @@ impl Change<'_> {
 
     fn kept(&self, mut failure: Failure) -> Failure {
         if self.text != self.file.text {
-            failure
-                .message
-                .push_str("; the manifest keeps the change, and `dbproxy apply` does what is left");
+            let iam = if self.how.iam.iam { " --iam" } else { "" };
+            let what = format!("; the manifest keeps the change, and `dbproxy apply{iam}` does what is left");
+            failure.message.push_str(&what);
         }
         failure
     }

@@ -225,6 +225,44 @@ fn whoever_may_become_another_has_what_the_other_has() {
     assert_eq!(cell(&verdict(&facts), "green_app", "blue").found, Level::Own);
 }
 
+/// The template `monitor` makes one a member of `pg_monitor`, and that brings what PostgreSQL made it a member of.
+#[test]
+fn a_monitor_is_what_monitors_are_and_no_more() {
+    let monitor = "\n[clusters.c.roles.watch]\ntemplate = \"monitor\"\n[clusters.c.users.blue_app]\nroles = [\"watch\", ";
+    let text = MANIFEST.replace("\n[clusters.c.users.blue_app]\nroles = [", monitor);
+    let read = manifest::read(&text, SystemTime::UNIX_EPOCH).unwrap();
+    let wanted = read
+        .clusters
+        .into_values()
+        .next()
+        .unwrap()
+        .wanted(SystemTime::UNIX_EPOCH);
+    let mut facts = facts(VERSION_17);
+    facts.cluster.roles.insert(role("watch"), marked(false));
+    join(&mut facts, "blue_app", "watch", FULL);
+    join(&mut facts, "watch", "pg_monitor", FULL);
+    for of in ["pg_read_all_settings", "pg_read_all_stats", "pg_stat_scan_tables"] {
+        join(&mut facts, "pg_monitor", of, FULL);
+    }
+    let found = |facts: &Facts| {
+        let verdict = judge(facts, &wanted, &Logins::new());
+        let found = verdict
+            .findings
+            .iter()
+            .filter(|finding| finding.kind.weight() == Weight::Breaks);
+        found.map(|finding| finding.what.clone()).collect::<Vec<_>>()
+    };
+    let memberships = |facts: &Facts| {
+        found(facts)
+            .into_iter()
+            .filter(|what| what.contains("member of"))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(memberships(&facts), Vec::<String>::new());
+    join(&mut facts, "pg_monitor", "pg_read_all_data", FULL);
+    assert_eq!(memberships(&facts).len(), 1);
+}
+
 #[test]
 fn memberships_that_give_nothing_are_none() {
     for (options, kinds) in [

@@ -43,7 +43,7 @@ pub(super) fn find(facts: &Facts, wanted: &Wanted, findings: &mut Vec<Finding>) 
     let mut members: BTreeMap<RoleName, Vec<RoleName>> = BTreeMap::new();
     let mut administrators: BTreeMap<RoleName, Vec<RoleName>> = BTreeMap::new();
     for user in facts.users.iter().filter(|user| !facts.is_superuser(user)) {
-        let known = closure(wanted, user);
+        let known = with_what_monitors_are(closure(wanted, user));
         let reached = reached(&edges, user);
         let begins = begins(&edges, &reached, &known);
         for role in reached.difference(&known).filter(|role| {
@@ -70,6 +70,20 @@ pub(super) fn find(facts: &Facts, wanted: &Wanted, findings: &mut Vec<Finding>) 
             users,
         });
     }
+}
+
+/// `pg_monitor` is a member of these from the start, and nothing else (PostgreSQL manual, "Predefined Roles").
+const OF_MONITORS: [&str; 3] = ["pg_read_all_settings", "pg_read_all_stats", "pg_stat_scan_tables"];
+
+fn with_what_monitors_are(mut known: BTreeSet<RoleName>) -> BTreeSet<RoleName> {
+    if known.iter().any(|role| role.as_str() == "pg_monitor") {
+        known.extend(
+            OF_MONITORS
+                .into_iter()
+                .filter_map(|role| RoleName::new(role).ok()),
+        );
+    }
+    known
 }
 
 /// Those that give something. Membership in `rds_iam` is about the login, and counts however it came about.
