@@ -324,7 +324,7 @@ fn what_is_changed_by_hand_is_named_and_what_is_said_mends_it() {
         "\n1  high      public_privilege        it_d      PUBLIC ",
         "\n2  high      unmanaged_rds_iam_user  -         db user \"it_d_group\" ",
         "\nwhat mends it:\n  1: run: dbproxy apply orders",
-        "\nnot looked at: iam (name its details with --iam-details), audit (name its files with --audit)\n",
+        "\nnot looked at: iam (give --iam, or name its details with --iam-details), audit (name its files with --audit)\n",
     ] {
         assert!(told.out.contains(part), "{part}\n{}", told.all());
     }

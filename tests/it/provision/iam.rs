@@ -1,6 +1,7 @@
 //! The IAM plane: applied by an identity that may no more than `iam-policy` prints for it, and seen by those who log in.
 
 mod denied;
+mod whole;
 
 use super::command_line::House;
 use super::turn;
@@ -32,6 +33,20 @@ for name in iam.list_user_policies(UserName="dbproxy")["PolicyNames"]:
 for bundle in json.loads(sys.argv[1]).values():
     for number, document in enumerate(bundle["policies"].values()):
         iam.put_user_policy(UserName="dbproxy", PolicyName=f"it-provisioner-{number}", PolicyDocument=json.dumps(document))
+print("{}")
+"#;
+
+/// What other tests of this sandbox left of dbproxy's own.
+const CLEAN: &str = r#"
+import boto3
+iam = boto3.client("iam")
+details = iam.get_account_authorization_details()
+for kind in ("User", "Role"):
+    for one in details[kind + "DetailList"]:
+        name = {kind + "Name": one[kind + "Name"]}
+        for policy in one.get(kind + "PolicyList", []):
+            if policy["PolicyName"].startswith("dbproxy-connect-"):
+                getattr(iam, f"delete_{kind.lower()}_policy")(PolicyName=policy["PolicyName"], **name)
 print("{}")
 "#;
 
@@ -71,6 +86,7 @@ impl Estate {
             std::process::id(),
             NUMBER.fetch_add(1, Ordering::Relaxed)
         );
+        boto(sandbox, "root_a", CLEAN, &[]);
         let user = boto(sandbox, "root_a", USER, &[&name]);
         let text = |field: &str| user[field].as_str().unwrap().to_owned();
         let arn = text("arn");
