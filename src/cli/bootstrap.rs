@@ -102,6 +102,9 @@ fn database(
     ] {
         let plan = ground.runtime.block_on(way.plan(part))?;
         if plan.steps.is_empty() {
+            for note in &plan.notes {
+                output::note(&format!("note: {}", printable(note)));
+            }
             continue;
         }
         headed(who, &plan, flags.sql);

@@ -34,6 +34,11 @@ pub enum Obstacle {
     )]
     NoRdsIam,
     #[error(
+        "there is a role {role:?} that is not of an earlier bootstrap: somebody can log in as it, is a member of it, or it \
+         is a member of others; rename or drop it: ALTER ROLE {} RENAME TO …", identifier(.role)
+    )]
+    NotOfBootstrap { role: String },
+    #[error(
         "database {database:?} belongs to {administrator:?}, who cannot give it to {provisioner:?}; let a superuser run: \
          ALTER DATABASE {} OWNER TO {}", identifier(.database), identifier(.provisioner)
     )]

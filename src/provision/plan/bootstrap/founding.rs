@@ -57,6 +57,8 @@ pub fn founding(
         None => work.create(),
         Some(found) => work.mend(found),
     }
+    work.judge_stand_in();
+    work.note_members();
     work.empower();
     work.close_maintenance();
     match work.obstacles.is_empty() {
@@ -179,6 +181,43 @@ impl Work<'_> {
             shown(self.administrator())
         );
         self.step(title, None, statements);
+    }
+
+    /// What an earlier run left is a role that nobody can be but the administrator. Any other of this name is somebody's.
+    fn judge_stand_in(&mut self) {
+        let name = &self.names.stand_in;
+        let Some(found) = self.scene.found.roles.get(name) else {
+            return;
+        };
+        let others = self.members_of(name).any(|member| member != self.administrator());
+        let is_more = found.member_of.iter().any(|row| row.role != *self.provisioner);
+        if found.login || found.superuser || found.replication || found.bypass_rls || others || is_more {
+            let role = name.to_string();
+            self.obstacles.push(Obstacle::NotOfBootstrap { role });
+        }
+    }
+
+    /// Whoever is a member of the provisioner can be it, or let others be it.
+    fn note_members(&mut self) {
+        let members: Vec<RoleName> = self
+            .members_of(self.provisioner)
+            .filter(|member| *member != self.administrator() && **member != self.names.stand_in)
+            .cloned()
+            .collect();
+        for member in members {
+            self.notes.push(format!(
+                "{} is a member of the provisioner, and may do what it may: REVOKE {} FROM {}",
+                shown(&member),
+                identifier(self.provisioner),
+                identifier(&member)
+            ));
+        }
+    }
+
+    fn members_of<'r>(&'r self, role: &'r RoleName) -> impl Iterator<Item = &'r RoleName> {
+        let has = |found: &InspectedRole| found.member_of.iter().any(|row| row.role == *role);
+        let roles = self.scene.found.roles.iter();
+        roles.filter(move |(_, found)| has(found)).map(|(name, _)| name)
     }
 
     fn drop_stand_in(&mut self, stand_in: &RoleName) {

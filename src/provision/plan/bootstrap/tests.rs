@@ -124,6 +124,66 @@ fn a_run_that_broke_is_taken_up_where_it_was() {
     assert!(statements[2].starts_with("GRANT \"rds_iam\""), "{statements:#?}");
 }
 
+/// It would be dropped, and until then it can give the provisioner to others.
+#[test]
+fn a_role_of_somebody_is_not_taken_for_the_stand_in() {
+    let options = MembershipOptions {
+        admin: false,
+        inherit: false,
+        set: true,
+    };
+    let name = || role("dbproxy_bootstrap");
+    let changes: [fn(&mut Inspected); 3] = [
+        |found| drop(found.roles.insert(role("dbproxy_bootstrap"), login())),
+        |found| drop(found.roles.insert(role("evil"), login())),
+        |found| {
+            let more = MembershipOptions {
+                admin: true,
+                inherit: true,
+                set: true,
+            };
+            let found = found.roles.get_mut(&role("dbproxy_bootstrap")).unwrap();
+            found.member_of.push(row("rds_superuser", more, "postgres"));
+        },
+    ];
+    for (number, change) in changes.into_iter().enumerate() {
+        let mut found = found(160_000);
+        found.roles.insert(name(), InspectedRole::default());
+        change(&mut found);
+        if let Some(evil) = found.roles.get_mut(&role("evil")) {
+            evil.member_of.push(row("dbproxy_bootstrap", options, "postgres"));
+        }
+        let told = founded(&found).unwrap_err();
+        assert!(
+            matches!(&told[..], [Obstacle::NotOfBootstrap { .. }]),
+            "{number}: {told:?}"
+        );
+    }
+}
+
+#[test]
+fn members_of_the_provisioner_are_told() {
+    let mut found = found(160_000);
+    found.roles.insert(
+        role(NEW),
+        InspectedRole {
+            create_role: true,
+            create_db: true,
+            ..login()
+        },
+    );
+    let options = MembershipOptions {
+        admin: true,
+        inherit: false,
+        set: false,
+    };
+    let mut evil = login();
+    evil.member_of.push(row(NEW, options, "postgres"));
+    found.roles.insert(role("evil"), evil);
+    let notes = founding(&wanted(), &found, &role(NEW)).unwrap().plan.notes;
+    assert!(notes[0].contains("REVOKE \"prov\" FROM \"evil\""), "{notes:?}");
+}
+
 #[test]
 fn what_is_done_is_not_done_again() {
     for version in [150_000, 160_000] {
