@@ -29,8 +29,8 @@ lint: setup ## formatting, clippy, shell scripts
 deny: setup ## licences, bans and sources of the dependencies
 	scripts/check-dependencies
 
-test: setup ## everything: lint, dependencies, trust roots, unit and integration tests, the sandbox's own
-	@$(MAKE) --no-print-directory lint deny
+test: setup ## everything: lint, dependencies, documentation, trust roots, unit and integration tests, the sandbox's own
+	@$(MAKE) --no-print-directory lint deny doc
 	scripts/check-roots
 	DBPROXY_MATRIX=full $(CARGO) test --locked
 	scripts/fuzz 5

@@ -1,4 +1,4 @@
-//! Settings: found and read ([`source`]), judged as a whole ([`check`]), described ([`reference`]).
+//! Settings: found and read ([`source`]), judged as a whole ([`mod@check`]), described ([`mod@reference`]).
 //!
 //! Every mistake is reported at once, each with its key, before anything listens.
 

@@ -1,7 +1,7 @@
 //! `dbproxy policy …`: whoever keeps the policies judges, asks and tests them here.
 //!
 //! - [`asked`]: a question with what is left out filled in, and what was decided
-//! - [`cases`]: the file of callers and cases
+//! - [`mod@cases`]: the file of callers and cases
 //! - one file a subcommand
 
 pub mod args;

@@ -54,7 +54,7 @@ pub enum ScramError {
     Proof,
 }
 
-/// What is offered, the best first. `bound` is whether the connection is inside TLS and [`end_point`] knows
+/// What is offered, the best first. `bound` is whether the connection is inside TLS and [`mod@end_point`] knows
 /// its certificate's hash: then [`Exchange::begin`] is to be given that hash.
 pub fn mechanisms(bound: bool) -> &'static [&'static str] {
     match bound {
