@@ -1,6 +1,9 @@
 //! Flags as typed. Every flag of `serve` can also be set as `DBPROXY_<FLAG>`.
 
-#![expect(rustdoc::broken_intra_doc_links, reason = "these are help texts: what is in brackets is typed so")]
+#![expect(
+    rustdoc::broken_intra_doc_links,
+    reason = "these are help texts: what is in brackets is typed so"
+)]
 
 use super::iam_policy::args::IamPolicy;
 use super::policy::args::Policy;
