@@ -11,6 +11,7 @@ use crate::access::policy::{Action, Circumstances as Around, Permit, Policy, Que
 use crate::config::Settings;
 use crate::domain::caller::Caller;
 use crate::domain::credential::{Credential, Freshness};
+use crate::domain::declared::Declared;
 use crate::domain::name::{DatabaseName, DbUser};
 use crate::domain::reason::CloseReason;
 use crate::domain::target::{Target, Users};
@@ -65,6 +66,8 @@ impl ClusterDoors {
         target.users = Users::Listed(vec![user.clone()]);
         // Those that clients may name; a run also makes new ones.
         target.databases = Vec::new();
+        // Nor is it the manifest that says who may try.
+        target.declared = Declared::default();
         Ok(Self {
             connector: Connector::new(dial, [&target], Metrics::new())
                 .map(Arc::new)

@@ -3,7 +3,7 @@
 use super::exit::Failure;
 use super::output::{self, printable};
 use super::provision::args::Bootstrap;
-use super::provision::at::Ground;
+use super::provision::at::{self, Ground};
 use super::provision::iam::{self, Plane};
 use super::provision::manifest::ManifestFile;
 use super::provision::progress::Ticker;
@@ -25,6 +25,7 @@ pub fn run(flags: &Bootstrap) -> Result<ExitCode, Failure> {
     }
     let provisioner = cluster.provisioner.to_string();
     let ground = Ground::of(flags.places.config.as_deref(), &name)?;
+    at::agree(&name, &cluster, ground.target()?)?;
     let password = process_environment(PASSWORD_VARIABLE).map(Secret::from);
     let has_password = password.is_some();
     let way = work::Bootstrap::new(
@@ -100,7 +101,8 @@ fn database(
         (Part::Rest, provisioner),
         (Part::Finish, administrator),
     ] {
-        let plan = ground.runtime.block_on(way.plan(part))?;
+        let plan = ground.runtime.block_on(way.plan(part));
+        let plan = plan.map_err(|error| half_done(error, part, done))?;
         if plan.steps.is_empty() {
             for note in &plan.notes {
                 output::note(&format!("note: {}", printable(note)));
@@ -118,6 +120,23 @@ fn database(
         done = true;
     }
     Ok(done)
+}
+
+/// Of three parts some are done, and may stay so.
+fn half_done(error: PlanError, part: Part, done: bool) -> Failure {
+    let mut failure = Failure::from(error);
+    if failure.is_login() && part == Part::Rest {
+        failure.hint = Some(
+            "The provisioner is made, and could not log in: what it needs in IAM, `dbproxy iam-policy --provisioner` prints. \
+             Then run this again: it does what is left."
+                .to_owned(),
+        );
+    } else if done {
+        failure
+            .message
+            .push_str("; what was done before stays, and the same command does what is left");
+    }
+    failure
 }
 
 /// The usual hints are about db users by IAM, and about configured passwords.

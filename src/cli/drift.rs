@@ -6,6 +6,7 @@ mod report;
 use super::args::Format;
 use super::exit::{DRIFT, Failure};
 use super::provision::args::Drift;
+use super::provision::at;
 use super::provision::manifest::ManifestFile;
 use super::{output, settings_of};
 use crate::app::provision::cluster::{Compared, PlanError, Provisioning};
@@ -165,6 +166,7 @@ async fn compare(
         ));
         return Err(failure);
     };
+    at::agree(name, cluster, target)?;
     let provisioning = Provisioning::new(settings, background, target, cluster.clone()).await;
     let compared = provisioning.map_err(Failure::usage)?.compare().await;
     compared.map_err(|error| Failure::from(PlanError::from(error)))

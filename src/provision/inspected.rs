@@ -12,6 +12,8 @@ pub struct Inspected {
     pub roles: BTreeMap<RoleName, InspectedRole>,
     /// All databases that allow connections. `contents` of those that were looked into.
     pub databases: BTreeMap<Database, InspectedDatabase>,
+    /// Databases that are there and let nobody in (`ALLOW_CONNECTIONS false`), and templates.
+    pub closed: BTreeSet<Database>,
     /// Where roles own something or are named in privileges, by database; `None`: shared objects, such as databases.
     pub dependencies: BTreeMap<RoleName, BTreeSet<Option<Database>>>,
     /// Owners of what roles have privileges on, in all databases, those too that were not looked into: only they can

@@ -36,6 +36,7 @@ pub fn narrow(wanted: &Wanted, inspected: &Inspected, user: &RoleName) -> Option
         roles: own.map(|own| (user.clone(), own.clone())).into_iter().collect(),
         databases: BTreeMap::new(),
         break_glass: wanted.break_glass.clone(),
+        ended: wanted.ended.clone(),
     };
     Some((wanted, found))
 }

@@ -13,6 +13,8 @@ pub struct Wanted {
     /// Roles that must be able to log in after every run, whatever else happens (by password: they must not come to be
     /// members of `rds_iam`).
     pub break_glass: BTreeSet<RoleName>,
+    /// Members and what they had for a time that is over: it is taken back without asking.
+    pub ended: BTreeMap<RoleName, BTreeSet<RoleName>>,
 }
 
 /// A role that is to exist, without any power beyond its memberships.

@@ -39,6 +39,7 @@ fn the_command_reference_is_current() {
         "policy matrix",
         "policy test",
         "policy schema",
+        "bootstrap",
         "plan",
         "apply",
         "drift",

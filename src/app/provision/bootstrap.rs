@@ -9,7 +9,7 @@ use crate::domain::secret::Secret;
 use crate::domain::target::{CredentialKind, Target};
 use crate::platform::clock::Clock;
 use crate::platform::task::Background;
-use crate::provision::apply::{self, Applied, ApplyError, Options, Progress};
+use crate::provision::apply::{Applied, ApplyError, Options, Progress, apply_if};
 use crate::provision::doors::Doors;
 use crate::provision::inspect::{InspectError, inspect};
 use crate::provision::inspected::Inspected;
@@ -133,7 +133,8 @@ impl Bootstrap {
             allow_destructive,
             break_glass: self.cluster.break_glass.iter().map(RoleName::from).collect(),
         };
-        apply::apply(self.doors(part), plan, &options, progress).await
+        let still = Box::pin(async { Ok(self.plan(part).await?.steps == plan.steps) });
+        apply_if(self.doors(part), plan, &options, still, progress).await
     }
 
     fn doors(&self, part: Part) -> &ClusterDoors {
@@ -153,7 +154,7 @@ impl Bootstrap {
 
     async fn look(&self, doors: &impl Doors) -> Result<Inspected, InspectError> {
         let databases: BTreeSet<_> = self.cluster.databases.keys().cloned().collect();
-        inspect(doors, &databases).await
+        Box::pin(inspect(doors, &databases)).await
     }
 
     /// Whether the administrator can enter the databases when PUBLIC cannot.

@@ -7,7 +7,7 @@ use crate::domain::name::DbUser;
 use crate::domain::target::Target;
 use crate::platform::clock::Clock;
 use crate::platform::task::Background;
-use crate::provision::apply::{self, Applied, ApplyError, Options, Progress};
+use crate::provision::apply::{self, Applied, ApplyError, Options, Progress, apply_if};
 use crate::provision::inspect::{InspectError, inspect};
 use crate::provision::inspected::Inspected;
 use crate::provision::isolation::login::{Logins, attempt};
@@ -133,7 +133,7 @@ impl Provisioning {
         }
         let (wanted, narrowed) = ended(inspected, &user, roles);
         let plan = plan::plan(&wanted, &narrowed).map_err(PlanError::Obstacles)?;
-        self.apply(&plan, true, |_| {}).await?;
+        apply::apply(&self.doors, &plan, &self.options(true), |_| {}).await?;
         // Somebody else may have given it, who alone can take it back.
         match still_has(&self.look().await.map_err(PlanError::Inspect)?, &user, roles) {
             true if wanted.roles.is_empty() => Err(TakeBackError::Foreign { user }),
@@ -169,7 +169,7 @@ impl Provisioning {
     pub async fn plan_for(&self, user: &DbUser) -> Result<PlanForUser, PlanError> {
         let wanted = self.cluster.wanted(self.clock.now());
         let user = RoleName::from(user);
-        let inspected = inspect(&self.doors, &[].into()).await?;
+        let inspected = Box::pin(self.look()).await?;
         let presence = match inspected.roles.get(&user) {
             None => Presence::Absent,
             Some(role) if role.marked => Presence::Managed,
@@ -188,20 +188,39 @@ impl Provisioning {
 
     async fn look_into_all(&self) -> Result<Inspected, InspectError> {
         let databases = self.cluster.databases.keys().cloned().collect();
-        inspect(&self.doors, &databases).await
+        Box::pin(inspect(&self.doors, &databases)).await
     }
 
+    /// The plan of the cluster, if it is so still when no other run is under way.
     pub async fn apply(
         &self,
         plan: &Plan,
         allow_destructive: bool,
         progress: impl FnMut(Progress<'_>),
     ) -> Result<Applied, ApplyError> {
-        let options = Options {
+        let still = Box::pin(async { Ok(self.plan().await?.steps == plan.steps) });
+        let options = self.options(allow_destructive);
+        apply_if(&self.doors, plan, &options, still, progress).await
+    }
+
+    /// That of one user.
+    pub async fn apply_for(
+        &self,
+        user: &DbUser,
+        plan: &Plan,
+        allow_destructive: bool,
+        progress: impl FnMut(Progress<'_>),
+    ) -> Result<Applied, ApplyError> {
+        let still = Box::pin(async { Ok(self.plan_for(user).await?.plan.steps == plan.steps) });
+        let options = self.options(allow_destructive);
+        apply_if(&self.doors, plan, &options, still, progress).await
+    }
+
+    fn options(&self, allow_destructive: bool) -> Options {
+        Options {
             allow_destructive,
             break_glass: self.cluster.break_glass.iter().map(RoleName::from).collect(),
-        };
-        apply::apply(&self.doors, plan, &options, progress).await
+        }
     }
 
     /// Who can reach what. With `log_in` every db user is tried at every database, as far as dbproxy's credentials are

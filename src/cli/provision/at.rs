@@ -10,6 +10,7 @@ use crate::domain::target::Target;
 use crate::platform::task::Background;
 use crate::platform::telemetry::logs::{self, Level, Logs};
 use crate::provision::manifest::Cluster;
+use crate::provision::manifest::arn::AccountId;
 use std::path::Path;
 use tokio::runtime::Runtime;
 
@@ -51,8 +52,31 @@ impl Ground {
     }
 }
 
+/// Policies for another region or account than that of the database would be good for nothing, and look all right.
+pub fn agree(name: &TargetName, cluster: &Cluster, target: &Target) -> Result<(), Failure> {
+    if target.credential.broker().is_some() {
+        return Ok(());
+    }
+    let region = cluster.region.as_ref().filter(|region| **region != target.region);
+    let account = cluster.account.as_ref().map(AccountId::as_str);
+    let known = target.account_id.as_deref();
+    let (key, says, is) = match (region, account.zip(known)) {
+        (Some(region), _) => ("region", region.as_str(), target.region.as_str()),
+        (None, Some((account, known))) if account != known => ("account_id", account, known),
+        _ => return Ok(()),
+    };
+    let what = format!(
+        "the manifest says {key} = \"{says}\" of cluster {name}, and the target of this name is in {is}"
+    );
+    let mut failure = Failure::text(1, what);
+    failure.hint =
+        Some("IAM policies are made of what the manifest says: mend whichever is wrong.".to_owned());
+    Err(failure)
+}
+
 pub fn go(config: Option<&Path>, name: &TargetName, cluster: Cluster) -> Result<Here, Failure> {
     let ground = Ground::of(config, name)?;
+    agree(name, &cluster, ground.target()?)?;
     let way = Provisioning::new(&ground.settings, &ground.background, ground.target()?, cluster);
     let provisioning = ground.runtime.block_on(way).map_err(Failure::usage)?;
     Ok(Here {

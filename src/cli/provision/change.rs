@@ -128,11 +128,11 @@ impl Change<'_> {
     /// With a failure, whether all is as it was.
     fn apply(&self, here: &Here, before: &PlanForUser) -> Result<(), (Failure, bool)> {
         let mut ticker = Ticker::new();
-        let run = here
-            .provisioning
-            .apply(&before.plan, self.how.allow_destructive, |progress| {
-                ticker.tell(progress);
-            });
+        let run =
+            here.provisioning
+                .apply_for(&self.user, &before.plan, self.how.allow_destructive, |progress| {
+                    ticker.tell(progress);
+                });
         let outcome = here.runtime.block_on(run);
         ticker.clear();
         outcome.map_err(|error| {

@@ -19,7 +19,13 @@ fn of(error: &dyn Error, door: Option<&SessionError>, remedy: Option<String>) ->
                 CloseReason::Unreachable | CloseReason::TlsNotVerified => 3,
                 _ => 4,
             };
-            (code, refusal.hint.clone())
+            let hint = refusal.hint.clone().map(|hint| match code {
+                4 => format!(
+                    "{hint} Where nobody has made the provisioner yet: dbproxy bootstrap --as MASTER_USER"
+                ),
+                _ => hint,
+            });
+            (code, hint)
         }
         Some(SessionError::SetUp(fault)) => (1, fault.remedy().map(str::to_owned)),
         None => (1, None),

@@ -1,5 +1,6 @@
 //! Why a run did not come to its end, how far it came, and what to do now.
 
+use super::Unsure;
 use crate::provision::fault::Fault;
 use crate::provision::session::SessionError;
 use std::fmt;
@@ -16,6 +17,10 @@ pub enum ApplyError {
     Lock(#[source] Fault),
     #[error("nothing was changed: another run is under way ({0}); wait for it, or end it")]
     Busy(Holder),
+    #[error("nothing was changed: the cluster has moved since the plan was made; plan again")]
+    Moved,
+    #[error("nothing was changed: the cluster could not be looked at again")]
+    Look(#[source] Unsure),
     #[error("nothing was changed: who can log in could not be read")]
     Watch(#[source] Fault),
     /// Between two places.
@@ -82,9 +87,13 @@ impl ApplyError {
     /// Whether the cluster is surely as it was before the run.
     pub fn has_changed_nothing(&self) -> bool {
         match self {
-            Self::Destructive { .. } | Self::NotBegun(_) | Self::Lock(_) | Self::Busy(_) | Self::Watch(_) => {
-                true
-            }
+            Self::Destructive { .. }
+            | Self::NotBegun(_)
+            | Self::Lock(_)
+            | Self::Busy(_)
+            | Self::Moved
+            | Self::Look(_)
+            | Self::Watch(_) => true,
             Self::Place { reached, .. }
             | Self::Step { reached, .. }
             | Self::Transaction { reached, .. }

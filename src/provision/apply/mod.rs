@@ -23,6 +23,7 @@ use super::step::{Plan, Step, StepKind};
 use lockout::Watch;
 use run::Run;
 use std::collections::BTreeSet;
+use std::error::Error;
 
 /// How a plan may be executed.
 #[derive(Debug, Clone, Default)]
@@ -32,6 +33,9 @@ pub struct Options {
     /// Roles that log in by password and must go on doing so.
     pub break_glass: BTreeSet<RoleName>,
 }
+
+/// Why it is not known whether a plan still fits.
+pub type Unsure = Box<dyn Error + Send + Sync>;
 
 /// What happens, as it happens.
 #[derive(Debug, Clone, Copy)]
@@ -70,6 +74,18 @@ pub async fn apply(
     options: &Options,
     progress: impl FnMut(Progress<'_>),
 ) -> Result<Applied, ApplyError> {
+    apply_if(doors, plan, options, async { Ok(true) }, progress).await
+}
+
+/// The same, if `still` says so when no other run can change anything any more: whether the plan is what would be
+/// planned now.
+pub async fn apply_if(
+    doors: &impl Doors,
+    plan: &Plan,
+    options: &Options,
+    still: impl Future<Output = Result<bool, Unsure>>,
+    progress: impl FnMut(Progress<'_>),
+) -> Result<Applied, ApplyError> {
     refuse_destructive(plan, options)?;
     if plan.steps.is_empty() {
         return Ok(Applied {
@@ -79,6 +95,9 @@ pub async fn apply(
     }
     let main = session::open(doors, None).await?;
     lock::take(&main.client).await?;
+    if !still.await.map_err(ApplyError::Look)? {
+        return Err(ApplyError::Moved);
+    }
     // Before anything is changed: what fails later has failed for what was changed.
     lockout::prove(doors).await?;
     let watch = Watch::new(&main.client, &options.break_glass)

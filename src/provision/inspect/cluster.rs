@@ -23,6 +23,7 @@ pub(super) async fn read(snapshot: &Snapshot<'_>) -> Result<Inspected, InspectEr
         databases: databases(snapshot).await?,
         dependencies: dependencies(snapshot).await?,
         creditors: creditors(snapshot).await?,
+        closed: closed(snapshot).await?,
     })
 }
 
@@ -162,6 +163,15 @@ async fn databases(snapshot: &Snapshot<'_>) -> Result<BTreeMap<Database, Inspect
         row.grants_into(&mut database.grants)?;
     }
     Ok(databases)
+}
+
+async fn closed(snapshot: &Snapshot<'_>) -> Result<BTreeSet<Database>, InspectError> {
+    let sql = "SELECT datname::text FROM pg_database WHERE NOT datallowconn OR datistemplate";
+    let mut closed = BTreeSet::new();
+    for mut row in snapshot.rows("the databases", sql).await? {
+        closed.extend(row.database()?);
+    }
+    Ok(closed)
 }
 
 const DEPENDENCIES: &str = "SELECT DISTINCT r.rolname::text, d.datname::text FROM pg_shdepend s \

@@ -47,7 +47,17 @@ impl Cluster {
             roles: roles.chain(users).collect(),
             databases: databases.collect(),
             break_glass: self.break_glass.iter().map(RoleName::from).collect(),
+            ended: self.ended(now),
         }
+    }
+
+    fn ended(&self, now: SystemTime) -> BTreeMap<RoleName, BTreeSet<RoleName>> {
+        let users = self.users.iter().map(|(name, user)| {
+            let ended = user.roles.iter().filter(|grant| grant.has_ended(now));
+            let ended: BTreeSet<_> = ended.map(|grant| RoleName::from(&grant.role)).collect();
+            (RoleName::from(name), ended)
+        });
+        users.filter(|(_, ended)| !ended.is_empty()).collect()
     }
 
     fn db_user(&self, user: &DbUserEntry, now: SystemTime) -> WantedRole {

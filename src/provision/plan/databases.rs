@@ -19,6 +19,9 @@ pub fn plan(scene: &Scene<'_>, draft: &mut Draft) {
             continue;
         }
         match scene.found.databases.get(name) {
+            None if scene.found.closed.contains(name) => draft.obstacle(Obstacle::Closed {
+                database: name.to_string(),
+            }),
             None => {
                 let made = create(scene, name, draft);
                 settle(scene, name, wanted, &made, true, draft);

@@ -4,7 +4,7 @@ use super::draft::{Draft, Phase, Place};
 use super::obstacle::Obstacle;
 use super::reach::{Way, reach};
 use super::scene::Scene;
-use super::text::{grantee, privileges, shown, some};
+use super::text::{all, grantee, privileges, shown};
 use crate::provision::name::RoleName;
 use crate::provision::step::StepKind;
 use crate::provision::wanted::{Grantee, Grants, Privilege};
@@ -146,7 +146,12 @@ impl Thing<'_> {
         }));
         let title = format!("access to {}", self.shown);
         draft.step(self.phase, StepKind::Ordinary, self.place, title, ordinary);
-        let title = format!("take access to {} from {}", self.shown, some(whom));
+        let everybody = if losers.is_empty() {
+            ""
+        } else {
+            ", which everybody has,"
+        };
+        let title = format!("take access to {}{everybody} from {}", self.shown, all(whom));
         draft.step(
             self.phase,
             StepKind::Destructive,

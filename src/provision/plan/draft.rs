@@ -107,10 +107,20 @@ impl Draft {
             return;
         }
         if !scene.may_act_as(role) {
-            self.obstacle(Obstacle::CannotActAs {
-                provisioner: scene.server.provisioner.to_string(),
-                role: role.to_string(),
-                owned: owned.to_owned(),
+            let (provisioner, role) = (scene.server.provisioner.to_string(), role.to_string());
+            let owned = owned.to_owned();
+            // To make the provisioner a member of it would make a superuser of the provisioner.
+            self.obstacle(match scene.is_superuser(&role) {
+                true => Obstacle::OfSuperuser {
+                    provisioner,
+                    role,
+                    owned,
+                },
+                false => Obstacle::CannotActAs {
+                    provisioner,
+                    role,
+                    owned,
+                },
             });
         }
         let held = self.borrowed.entry(role.clone()).or_insert(power);

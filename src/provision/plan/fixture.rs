@@ -122,6 +122,7 @@ pub fn cluster(version: u32) -> Inspected {
         databases: [(database("postgres"), postgres)].into(),
         dependencies: BTreeMap::new(),
         creditors: BTreeMap::new(),
+        closed: BTreeSet::new(),
     }
 }
 
@@ -192,6 +193,7 @@ pub fn orders() -> Wanted {
             .collect(),
         databases: [(database("orders"), orders)].into(),
         break_glass: BTreeSet::new(),
+        ended: BTreeMap::new(),
     }
 }
 

@@ -20,6 +20,9 @@ use std::collections::BTreeSet;
 struct Changes {
     revoked: Vec<String>,
     left: Vec<RoleName>,
+    /// What was given for a time.
+    over: Vec<String>,
+    ended: Vec<RoleName>,
     granted: Vec<String>,
     joined: Vec<RoleName>,
 }
@@ -97,6 +100,12 @@ fn write(scene: &Scene<'_>, member: &RoleName, changes: Changes, draft: &mut Dra
         title,
         changes.revoked,
     );
+    let title = format!(
+        "take from {} its membership in {}, whose time is over",
+        shown(member),
+        some(&changes.ended)
+    );
+    draft.step(Phase::Revoke, StepKind::Ordinary, &cluster, title, changes.over);
     let title = format!("make {} a member of {}", shown(member), some(&changes.joined));
     draft.step(Phase::Grant, StepKind::Ordinary, &cluster, title, changes.granted);
 }
@@ -109,7 +118,7 @@ fn revoke(
     changes: &mut Changes,
     draft: &mut Draft,
 ) {
-    let before = changes.revoked.len();
+    let mut taken = Vec::new();
     for row in rows.iter().filter(|row| row.role == *role) {
         let statement = statement("", member, row, scene);
         let given_on = given_on(scene, member, role);
@@ -128,12 +137,19 @@ fn revoke(
                 some(given_on)
             ));
         } else {
-            changes.revoked.push(statement);
+            taken.push(statement);
         }
     }
-    if changes.revoked.len() > before {
-        changes.left.push(role.clone());
+    if taken.is_empty() {
+        return;
     }
+    let ended = scene.wanted.ended.get(member);
+    let (statements, roles) = match ended.is_some_and(|ended| ended.contains(role)) {
+        true => (&mut changes.over, &mut changes.ended),
+        false => (&mut changes.revoked, &mut changes.left),
+    };
+    statements.extend(taken);
+    roles.push(role.clone());
 }
 
 /// Whom the member made members itself: PostgreSQL 16 keeps the one as long as there is the other.

@@ -34,6 +34,20 @@ pub enum Obstacle {
     )]
     NoRdsIam,
     #[error(
+        "database {database:?} is there and lets nobody in (ALLOW_CONNECTIONS false, or IS_TEMPLATE); let its owner run: \
+         ALTER DATABASE {} ALLOW_CONNECTIONS true IS_TEMPLATE false", identifier(.database)
+    )]
+    Closed { database: String },
+    #[error(
+        "{owned} belongs to {role:?}, a superuser, as whom {provisioner:?} cannot act; let a superuser give it to \
+         {provisioner:?}: ALTER … OWNER TO {}", identifier(.provisioner)
+    )]
+    OfSuperuser {
+        provisioner: String,
+        role: String,
+        owned: String,
+    },
+    #[error(
         "there is a role {role:?} that is not of an earlier bootstrap: somebody can log in as it, is a member of it, or it \
          is a member of others; rename or drop it: ALTER ROLE {} RENAME TO …", identifier(.role)
     )]

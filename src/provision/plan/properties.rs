@@ -131,6 +131,7 @@ fn manifest() -> impl Strategy<Value = Wanted> {
                 roles: roles.collect(),
                 databases,
                 break_glass: BTreeSet::new(),
+                ended: BTreeMap::new(),
             }
         })
     })

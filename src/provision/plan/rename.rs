@@ -15,6 +15,13 @@ pub fn plan(wanted: &Wanted, inspected: &Inspected, draft: &mut Draft) -> (Inspe
     for (name, role) in &wanted.roles {
         let Some(was) = &role.was else { continue };
         if !found.roles.contains_key(was) || was == name {
+            if !found.roles.contains_key(name) {
+                draft.note(format!(
+                    "there is no role {} to be renamed to {}, which is made anew",
+                    shown(was),
+                    shown(name)
+                ));
+            }
             continue;
         }
         if found.roles.contains_key(name) || wanted.roles.contains_key(was) {

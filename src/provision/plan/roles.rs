@@ -23,6 +23,7 @@ pub fn plan(scene: &Scene<'_>, draft: &mut Draft) {
             Some(found) if scene.is_out_of_reach(found) => note_powers(name, found, draft),
             Some(found) => {
                 adopt(scene, name, wanted, found, draft);
+                forget_password(scene, name, wanted, found, draft);
                 alter(scene, name, wanted, found, draft);
                 note_powers(name, found, draft);
             }
@@ -69,18 +70,53 @@ fn adopt(scene: &Scene<'_>, name: &RoleName, wanted: &WantedRole, found: &Inspec
     let mut statements = vec![mark(name)];
     let mut title = format!("adopt {}, which exists already", described(name, wanted.login));
     let mut kind = StepKind::Ordinary;
-    if wanted.member_of.keys().any(|role| role.as_str() == RDS_IAM) {
-        statements.push(format!("ALTER ROLE {} PASSWORD NULL", identifier(name)));
+    if is_by_iam(wanted) {
+        statements.push(without_password(name));
         title.push_str("; its password is removed");
-        let by_password = !found
-            .member_of
-            .iter()
-            .any(|membership| membership.role.as_str() == RDS_IAM);
-        if by_password && found.login {
+        if found.login && !was_by_iam(found) {
             kind = StepKind::Destructive;
         }
     }
     draft.step(Phase::Adopt, kind, &Place::cluster(), title, statements);
+}
+
+/// The same of a db user that comes back to IAM: while it was not by IAM it may have been given one.
+fn forget_password(
+    scene: &Scene<'_>,
+    name: &RoleName,
+    wanted: &WantedRole,
+    found: &InspectedRole,
+    draft: &mut Draft,
+) {
+    if !found.marked || !is_by_iam(wanted) || was_by_iam(found) {
+        return;
+    }
+    draft.administer(scene, name);
+    let title = format!("remove the password of {}", described(name, wanted.login));
+    let kind = if found.login {
+        StepKind::Destructive
+    } else {
+        StepKind::Ordinary
+    };
+    draft.step(
+        Phase::Adopt,
+        kind,
+        &Place::cluster(),
+        title,
+        vec![without_password(name)],
+    );
+}
+
+fn is_by_iam(wanted: &WantedRole) -> bool {
+    wanted.member_of.keys().any(|role| role.as_str() == RDS_IAM)
+}
+
+fn was_by_iam(found: &InspectedRole) -> bool {
+    found.member_of.iter().any(|row| row.role.as_str() == RDS_IAM)
+}
+
+fn without_password(name: &RoleName) -> String {
+    format!("ALTER ROLE {} PASSWORD NULL", identifier(name))
 }
 
 fn alter(scene: &Scene<'_>, name: &RoleName, wanted: &WantedRole, found: &InspectedRole, draft: &mut Draft) {

@@ -80,6 +80,11 @@ impl<'a> Scene<'a> {
         *role == self.server.provisioner
     }
 
+    pub fn is_superuser(&self, name: &str) -> bool {
+        let mut roles = self.found.roles.iter();
+        roles.any(|(role, found)| role.as_str() == name && found.superuser)
+    }
+
     pub fn creates_roles(&self) -> bool {
         self.server.provisioner_is_superuser || self.server.provisioner_may_create_roles
     }

@@ -617,3 +617,70 @@ fn extensions_that_may_be_missing_are_notes() {
     });
     assert_eq!((plan.steps.len(), plan.notes.len()), (0, 2), "{plan:?}");
 }
+
+/// While it was not by IAM it may have been given one, to which a later revocation would open the door again.
+#[test]
+fn whoever_comes_back_to_iam_loses_its_password() {
+    for version in [V15, V18] {
+        let plan = after(version, |_, found| {
+            let app = role_of(found, "app");
+            app.member_of.retain(|row| row.role != role("rds_iam"));
+        });
+        let first = &script(&plan)[0];
+        assert_eq!(first, r#"! ALTER ROLE "app" PASSWORD NULL"#);
+    }
+}
+
+#[test]
+fn what_was_given_for_a_time_is_taken_back_without_asking() {
+    for version in [V15, V18] {
+        let lines = steps(version, |wanted, _| {
+            let app = wanted.roles.get_mut(&role("app")).unwrap();
+            app.member_of.remove(&role("app_rw"));
+            wanted.ended.insert(role("app"), [role("app_rw")].into());
+        });
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        assert!(lines[0].starts_with(r#"REVOKE "app_rw" FROM "app""#), "{lines:?}");
+    }
+    // Of another role it is a question still.
+    let lines = steps(V18, |wanted, _| {
+        let app = wanted.roles.get_mut(&role("app")).unwrap();
+        app.member_of.remove(&role("app_rw"));
+        wanted.ended.insert(role("app"), [role("app_ro")].into());
+    });
+    assert!(lines[0].starts_with("! REVOKE"), "{lines:?}");
+}
+
+#[test]
+fn a_database_that_lets_nobody_in_is_not_one_that_is_missing() {
+    let wanted = orders();
+    let mut found = settled(&wanted, V18);
+    found.databases.remove(&database("orders"));
+    found.closed.insert(database("orders"));
+    let told = plan(&wanted, &found).unwrap_err();
+    assert!(matches!(&told[..], [Obstacle::Closed { .. }]), "{told:?}");
+}
+
+/// A member of a superuser can do all that a superuser can.
+#[test]
+fn nobody_is_told_to_make_the_provisioner_a_superuser() {
+    let wanted = orders();
+    let mut found = settled(&wanted, V18);
+    orders_of(&mut found).owner = role("postgres");
+    let told = plan(&wanted, &found).unwrap_err();
+    assert!(matches!(&told[..], [Obstacle::OfSuperuser { .. }]), "{told:?}");
+    assert!(!told[0].to_string().contains("GRANT"), "{}", told[0]);
+}
+
+#[test]
+fn a_former_name_that_nobody_had_is_noted() {
+    let plan = after(V18, |wanted, found| {
+        found.roles.remove(&role("app"));
+        wanted.roles.get_mut(&role("app")).unwrap().was = Some(role("aap"));
+    });
+    assert!(
+        plan.notes[0].contains("there is no role \"aap\""),
+        "{:?}",
+        plan.notes
+    );
+}

@@ -8,6 +8,7 @@ use std::fmt::Display;
 
 /// Most names that a title or a note lists.
 const SHOWN_MAX: usize = 3;
+const LOSERS_MAX: usize = 30;
 
 /// `"name"` for titles and notes: on one line whatever it contains.
 pub fn shown(name: impl Display) -> String {
@@ -16,9 +17,18 @@ pub fn shown(name: impl Display) -> String {
 
 /// `"a", "b", "c" and 4 more`.
 pub fn some<T: Display>(names: impl IntoIterator<Item = T>) -> String {
+    listed(names, SHOWN_MAX)
+}
+
+/// The same of those who lose something: people want to know whether they are among them.
+pub fn all<T: Display>(names: impl IntoIterator<Item = T>) -> String {
+    listed(names, LOSERS_MAX)
+}
+
+fn listed<T: Display>(names: impl IntoIterator<Item = T>, most: usize) -> String {
     let names: Vec<String> = names.into_iter().map(shown).collect();
-    let more = names.len().saturating_sub(SHOWN_MAX);
-    let few: Vec<String> = names.into_iter().take(SHOWN_MAX).collect();
+    let more = names.len().saturating_sub(most);
+    let few: Vec<String> = names.into_iter().take(most).collect();
     match more {
         0 => few.join(", "),
         more => format!("{} and {more} more", few.join(", ")),

@@ -40,6 +40,12 @@ impl House {
         house
     }
 
+    /// What a configuration may name as its access manifest.
+    pub fn with_manifest(self, text: &str) -> Self {
+        self.write("policies/access.toml", text);
+        self
+    }
+
     fn write(&self, name: &str, text: &str) -> PathBuf {
         let path = self.0.join(name);
         std::fs::write(&path, text).unwrap();

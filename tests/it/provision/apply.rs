@@ -1,11 +1,11 @@
 //! A plan runs as it stands, by one run at a time.
 
-use super::{Town, apply_at, database, inside, of_kind, role, step, turn};
+use super::{Town, apply_at, database, inside, of_kind, role, step, turn, wait_for};
 use crate::support::Sandbox;
-use dbproxy::provision::apply::{ApplyError, Options, Progress};
+use dbproxy::provision::apply::{ApplyError, Options, Progress, Unsure, apply_if};
 use dbproxy::provision::doors::{Doors, OpenError};
 use dbproxy::provision::name::{Database, SchemaName};
-use dbproxy::provision::step::StepKind;
+use dbproxy::provision::step::{Plan, StepKind};
 use std::sync::mpsc::channel;
 use tokio_postgres::Client;
 
@@ -168,4 +168,34 @@ fn a_statement_cannot_hold_a_second_one() {
     // Nor does anything come to lie where nobody said.
     let error = town.apply(vec![step(&["create table it_a_t ()"])]).unwrap_err();
     assert!(matches!(error, ApplyError::Step { .. }), "{error}");
+}
+
+/// Whoever reviewed a plan reviewed that one: nothing else is run, also when it has waited for others.
+#[test]
+fn a_plan_that_does_not_fit_any_more_is_not_run() {
+    let (sandbox, _turn) = Sandbox::shared();
+    let _one_at_a_time = turn();
+    let town = Town::new(sandbox, CLEAR);
+    let plan = || Plan {
+        steps: vec![step(&["create role it_a_user"])],
+        notes: Vec::new(),
+    };
+    let run = |still: Result<bool, Unsure>| {
+        let (plan, options) = (plan(), Options::default());
+        wait_for(apply_if(&town, &plan, &options, async { still }, |_| {}))
+    };
+    let error = run(Ok(false)).unwrap_err();
+    assert!(
+        matches!(error, ApplyError::Moved) && error.has_changed_nothing(),
+        "{error}"
+    );
+    let error = run(Err("no".into())).unwrap_err();
+    assert!(
+        matches!(error, ApplyError::Look(_)) && error.has_changed_nothing(),
+        "{error}"
+    );
+    assert!(!town.exists("it_a_user"));
+    // The lock is free again.
+    run(Ok(true)).unwrap();
+    assert!(town.exists("it_a_user"));
 }

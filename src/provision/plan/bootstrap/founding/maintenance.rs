@@ -2,7 +2,7 @@
 
 use super::Work;
 use crate::provision::name::RoleName;
-use crate::provision::plan::text::{shown, some};
+use crate::provision::plan::text::{all, shown};
 use crate::provision::sql::identifier;
 use crate::provision::step::StepKind;
 use crate::provision::wanted::{Grantee, Privilege};
@@ -52,7 +52,7 @@ impl Work<'_> {
             .collect();
         let (kind, whom) = match others.is_empty() {
             true => (StepKind::Ordinary, String::new()),
-            false => (StepKind::Destructive, format!(", {} too", some(others))),
+            false => (StepKind::Destructive, format!(", and so not {}", all(others))),
         };
         let title = format!("let nobody else into database {}{whom}", shown(&name));
         self.step_of(kind, title, None, statements);
