@@ -236,6 +236,52 @@ fn others_are_told_where_they_touch_what_is_managed() {
 }
 
 #[test]
+fn who_may_only_give_a_membership_can_take_it_and_is_told() {
+    let eve = |of: &'static str, also: &'static [&'static str]| {
+        move |all: &mut Inspected| {
+            let mut eve = InspectedRole {
+                member_of: vec![row(of, ADMIN, "postgres")],
+                ..login()
+            };
+            eve.member_of
+                .extend(also.iter().map(|of| row(of, FULL, "postgres")));
+            all.roles.insert(role("eve"), eve);
+            all.roles.insert(role("rds_superuser"), InspectedRole::default());
+        }
+    };
+    let findings = after(NEW, eve("app_owner", &[]));
+    told(&findings, &["foreign_member role \"eve\""]);
+    assert!(findings[0].what.contains("(ADMIN OPTION)"), "{findings:?}");
+    let revoke = "REVOKE \"app_owner\" FROM \"eve\" GRANTED BY \"postgres\";";
+    assert_eq!(findings[0].mend, Mend::Sql(revoke.to_owned()));
+    told(
+        &after(NEW, eve("app_owner", &["app_ro"])),
+        &["foreign_member role \"eve\""; 2],
+    );
+    // RDS's administrators have it of what they created.
+    told(&after(NEW, eve("app_owner", &["rds_superuser"])), &[]);
+    for version in VERSIONS {
+        // Whoever can be the provisioner can be everybody: by the provisioner's own path to rds_iam, one of IAM too.
+        let findings = after(version, |all| {
+            let mut eve = login();
+            eve.member_of.push(row(PROVISIONER, FULL, "postgres"));
+            all.roles.insert(role("eve"), eve);
+        });
+        let expected = [
+            "unmanaged_rds_iam_user db user \"eve\"",
+            "foreign_member role \"eve\"",
+        ];
+        told(&findings, &expected);
+        let findings = after(version, |all| {
+            found(all, "writer")
+                .member_of
+                .push(row(PROVISIONER, FULL, "postgres"));
+        });
+        assert!(kinds(&findings).contains(&"extra_membership"), "{findings:#?}");
+    }
+}
+
+#[test]
 fn who_reaches_rds_iam_is_told() {
     let stranger = |superuser| {
         move |all: &mut Inspected| {
