@@ -267,7 +267,12 @@ fn note_others(scene: &Scene<'_>, draft: &mut Draft) {
             let is_ours = scene.is_wanted(&row.role) || scene.is_provisioner(&row.role);
             is_ours && is_of_weight(&scene.found, name, row)
         };
-        let roles: BTreeSet<_> = role.member_of.iter().filter(may_act).map(|row| &row.role).collect();
+        let roles: BTreeSet<_> = role
+            .member_of
+            .iter()
+            .filter(may_act)
+            .map(|row| &row.role)
+            .collect();
         if !roles.is_empty() {
             draft.note(format!(
                 "{}, which is not managed, is a member of {}",

@@ -100,7 +100,11 @@ fn exact(account: &Account<'_>, holder: &Holder<'_>, place: &str, arn: &str) -> 
         let what = format!("{place} lets it be db user {user:?}{condition}, who does not exist");
         return Some(told(Kind::PolicyForMissingUser, cluster, what, Mend::Edit(take)));
     }
-    let whom = if is_provisioner { "the provisioner" } else { "db user" };
+    let whom = if is_provisioner {
+        "the provisioner"
+    } else {
+        "db user"
+    };
     let what = format!("{place} lets it be {whom} {user:?}{condition}, and the manifest does not");
     let (key, table) = match is_provisioner {
         true => ("provisioner_principals", format!("[clusters.{}]", site.name)),
