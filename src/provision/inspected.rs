@@ -86,6 +86,9 @@ pub struct Contents {
     pub extensions: BTreeSet<String>,
     /// All but those of the system and of temporary objects.
     pub schemas: BTreeMap<SchemaName, InspectedSchema>,
+    /// Default privileges in all schemas, those to come included: whose objects, of which kind, and who has what on them;
+    /// for functions PUBLIC's EXECUTE, where nobody took it.
+    pub defaults: BTreeMap<(RoleName, Kind), Grants>,
     /// Who gave privileges on to whom, by a grant option and not as the owner. They stand in no [`Grants`]: what an
     /// owner revokes does not touch them.
     pub given_on: BTreeSet<(RoleName, Grantee)>,

@@ -57,6 +57,14 @@ pub struct WantedDatabase {
     pub schemas: BTreeMap<SchemaName, WantedSchema>,
 }
 
+impl WantedDatabase {
+    /// Whose objects are managed.
+    pub fn owners(&self) -> BTreeSet<&RoleName> {
+        let schemas = self.schemas.values().map(|schema| &schema.owner);
+        schemas.chain([&self.owner]).collect()
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Need {
     Required,

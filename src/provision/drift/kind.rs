@@ -81,9 +81,9 @@ kinds! {
     ExtraMembership, "extra_membership", Database, High,
         "a role is a member of another, or with more options, than the manifest says; also what a run that broke left with the provisioner";
     ExtraPrivilege, "extra_privilege", Database, High,
-        "a role has a privilege that the manifest does not give it, on something that is there or on what is to come";
+        "a role has a privilege that the manifest does not give it, on something that is there or on what is to come, whoever gave it";
     ForeignMember, "foreign_member", Database, High,
-        "a role that is not managed is a member of a role of the manifest";
+        "a role that is not managed is a member of a role of the manifest or of the provisioner, or may make itself one (ADMIN OPTION)";
     RoleLeftManifest, "role_left_manifest", Database, High,
         "a role carries dbproxy's mark and the manifest no longer has it";
     ApplyBlocked, "apply_blocked", Database, High,
@@ -111,9 +111,9 @@ kinds! {
     FormerName, "former_name", Database, Medium,
         "a role still has the name that the manifest calls its former one";
     WildcardArn, "wildcard_arn", Iam, High,
-        "a policy allows `rds-db:connect` on more than it names: a wildcard or variable in the db user, the resource id or elsewhere, or `NotResource`";
+        "a policy allows `rds-db:connect` on more than it names: a wildcard or variable in the db user, the resource id or elsewhere, or `NotResource`; also where it fits only db users to come";
     ExtraPolicy, "extra_policy", Iam, High,
-        "IAM lets a principal be a db user, and the manifest does not";
+        "IAM lets a principal be a db user or the provisioner, and the manifest does not";
     TrustChanged, "trust_changed", Iam, High,
         "a cross-account role trusts others than the manifest says, asks for no external id or another one, or lives longer";
     MissingPolicy, "missing_policy", Iam, Medium,

@@ -6,11 +6,8 @@ use super::kind::Kind;
 use super::roles::{is_former_name, revoke, told};
 use crate::provision::inspected::{Inspected, InspectedRole};
 use crate::provision::name::{RDS_IAM, RoleName};
-use crate::provision::plan::reach::{Edges, Way, path, reach};
+use crate::provision::plan::reach::{Edges, RDS_SUPERUSER, Way, path, reach};
 use std::collections::BTreeSet;
-
-/// Stands in for a superuser on RDS (RDS User Guide, "Understanding the rds_superuser role").
-const RDS_SUPERUSER: &str = "rds_superuser";
 
 /// Ways to `rds_iam` over memberships of any kind, as pg_hba.conf reads `+rds_iam`.
 pub struct Ways {

@@ -1,6 +1,7 @@
 //! Where the access manifest, the database and IAM have moved apart: a list of findings, each with what mends it. Pure.
 //!
-//! - [`database`]: the steps of a [`plan`](super::plan) as findings, and what no step mends ([`steps`], [`roles`], [`logins`])
+//! - [`database`]: the steps of a [`plan`](super::plan) as findings, and what no step mends ([`steps`], [`roles`], [`logins`],
+//!   [`others`])
 //! - [`iam`]: what policies let whom be, against what the manifest lets whom be
 //! - [`usage`]: users whom the audit log has not seen
 //!
@@ -10,6 +11,7 @@ mod finding;
 pub mod iam;
 mod kind;
 mod logins;
+mod others;
 mod roles;
 pub(super) mod statement;
 mod steps;
@@ -43,5 +45,6 @@ pub struct Facts<'a> {
 pub fn database(facts: &Facts<'_>) -> Vec<Finding> {
     let mut findings = steps::findings(facts);
     findings.extend(roles::findings(facts));
+    findings.extend(others::findings(facts));
     finding::sorted(findings)
 }

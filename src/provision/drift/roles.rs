@@ -7,6 +7,7 @@ use super::logins::Logins;
 use super::steps::apply;
 use crate::provision::inspected::{Inspected, InspectedMembership, InspectedRole, MARK};
 use crate::provision::name::{RDS_IAM, RoleName};
+use crate::provision::plan::reach::is_of_weight;
 use crate::provision::sql::identifier;
 use std::collections::BTreeSet;
 
@@ -30,7 +31,7 @@ pub fn findings(facts: &Facts<'_>) -> Vec<Finding> {
             // A step says so.
             None if is_former_name(facts, name) => {}
             None if role.marked => findings.push(left(facts, name)),
-            None => findings.extend(foreign_member(facts, name, role)),
+            None => findings.extend(foreign_members(facts, name, role)),
         }
         findings.extend(logins.judge(name, role));
     }
@@ -133,22 +134,34 @@ fn stuck_memberships(
     findings.collect()
 }
 
-fn foreign_member(facts: &Facts<'_>, name: &RoleName, role: &InspectedRole) -> Option<Finding> {
-    let is_provisioner = *name == facts.inspected.server.provisioner;
-    if is_provisioner || role.superuser || facts.wanted.break_glass.contains(name) {
-        return None;
+/// Whom others made members of managed roles, or of the provisioner, who can be all of these.
+fn foreign_members(facts: &Facts<'_>, name: &RoleName, role: &InspectedRole) -> Vec<Finding> {
+    let provisioner = &facts.inspected.server.provisioner;
+    if name == provisioner || role.superuser || facts.wanted.break_glass.contains(name) {
+        return Vec::new();
     }
-    // Since PostgreSQL 16 creators are members that have nothing but ADMIN.
-    let uses = |row: &&InspectedMembership| {
-        row.options.inherit || row.options.set || !facts.inspected.server.has_membership_options()
-    };
-    let mut rows = role.member_of.iter().filter(uses);
-    let row = rows.find(|row| facts.wanted.roles.contains_key(&row.role))?;
-    let what = format!(
-        "is not managed, and a member of {:?}, which is",
-        row.role.as_str()
-    );
-    let mend = Mend::Sql(revoke(facts.inspected, name, &row.role));
-    let subject = format!("role {:?}", name.as_str());
-    Some(told(facts, Kind::ForeignMember, subject, what, mend))
+    let is_ours = |of: &RoleName| of == provisioner || facts.wanted.roles.contains_key(of);
+    let rows = role
+        .member_of
+        .iter()
+        .filter(|row| is_ours(&row.role) && is_of_weight(facts.inspected, name, row));
+    let roles: BTreeSet<&RoleName> = rows.map(|row| &row.role).collect();
+    let findings = roles.into_iter().map(|of| {
+        let which = match of == provisioner {
+            true => "the provisioner",
+            false => "which is",
+        };
+        let mut rows = role.member_of.iter().filter(|row| row.role == *of);
+        let what = match rows.any(|row| row.options.inherit || row.options.set) {
+            true => format!("is not managed, and a member of {:?}, {which}", of.as_str()),
+            false => format!(
+                "is not managed, and may make itself and others members of {:?}, {which} (ADMIN OPTION)",
+                of.as_str()
+            ),
+        };
+        let mend = Mend::Sql(revoke(facts.inspected, name, of));
+        let subject = format!("role {:?}", name.as_str());
+        told(facts, Kind::ForeignMember, subject, what, mend)
+    });
+    findings.collect()
 }

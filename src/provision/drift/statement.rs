@@ -224,10 +224,11 @@ fn privileges(statement: &str, placed: &[Placed<'_>], to_come: bool) -> Option<D
     if to_come {
         // The schema stands in the head.
         let schema = statement.get(..placed.get(verb)?.start)?;
-        let schema = schema
-            .strip_prefix("ALTER DEFAULT PRIVILEGES IN ")
-            .unwrap_or_default();
-        on_what = format!("{on_what} IN {}", schema.trim());
+        let schema = schema.strip_prefix("ALTER DEFAULT PRIVILEGES IN ");
+        on_what = match schema {
+            Some(schema) => format!("{on_what} IN {}", schema.trim()),
+            None => format!("{on_what} in any schema"),
+        };
     }
     let privileges = Privileges {
         what: between(verb, on)?,
@@ -271,6 +272,14 @@ mod tests {
             what: text("SELECT"),
             on: text(r#"TABLES IN SCHEMA "s""#),
             whom: None,
+            to_come: true,
+        });
+        assert_eq!(taken, Some(expected));
+        let taken = read(r#"ALTER DEFAULT PRIVILEGES REVOKE SELECT ON TABLES FROM "x""#);
+        let expected = Deed::Take(Privileges {
+            what: text("SELECT"),
+            on: text("TABLES in any schema"),
+            whom: Some(text("x")),
             to_come: true,
         });
         assert_eq!(taken, Some(expected));

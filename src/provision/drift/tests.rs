@@ -16,6 +16,7 @@ account_id = "111122223333"
 region = "eu-west-1"
 resource_ids = ["cluster-A"]
 unmanaged = ["known", "sa"]
+provisioner_principals = ["arn:aws:iam::111122223333:role/deploy"]
 unmanaged_principals = ["arn:aws:iam::111122223333:role/Admin"]
 [clusters.c.databases.app]
 schemas = ["s"]

@@ -21,10 +21,11 @@ pub(super) async fn read(snapshot: &Snapshot<'_>) -> Result<Contents, InspectErr
     let mut schemas = schemas(snapshot).await?;
     relations(snapshot, &mut schemas).await?;
     functions(snapshot, &mut schemas).await?;
-    defaults(snapshot, &mut schemas).await?;
+    let everywhere = defaults(snapshot, &mut schemas).await?;
     Ok(Contents {
         extensions,
         schemas,
+        defaults: everywhere,
         given_on: given_on(snapshot).await?,
     })
 }
@@ -106,24 +107,35 @@ async fn objects(
     Ok(())
 }
 
-/// Of one schema each. They add to what holds everywhere in the database, so an entry lists what is added.
-async fn defaults(snapshot: &Snapshot<'_>, schemas: &mut Schemas) -> Result<(), InspectError> {
+type Defaults = BTreeMap<(RoleName, Kind), Grants>;
+
+/// Those of one schema add to what holds everywhere in the database, so such an entry lists what is added; one that
+/// holds everywhere lists all. Returns the latter.
+async fn defaults(snapshot: &Snapshot<'_>, schemas: &mut Schemas) -> Result<Defaults, InspectError> {
     let sql = format!(
-        "SELECT n.nspname::text, d.defaclobjtype::text, pg_get_userbyid(d.defaclrole)::text, {PRIVILEGES} \
-         FROM pg_default_acl d JOIN pg_namespace n ON n.oid = d.defaclnamespace {} WHERE {OURS}",
+        "SELECT n.oid IS NULL, coalesce(n.nspname::text, 'public'), d.defaclobjtype::text, \
+         pg_get_userbyid(d.defaclrole)::text, {PRIVILEGES} \
+         FROM pg_default_acl d LEFT JOIN pg_namespace n ON n.oid = d.defaclnamespace {} \
+         WHERE d.defaclnamespace = 0 OR {OURS}",
         privileges_of("d.defaclacl", "'r'", "d.defaclrole")
     );
+    let mut everywhere = Defaults::new();
     for mut row in snapshot.rows("the default privileges", &sql).await? {
-        let (schema, kind, creator) = (row.schema()?, kind_of(&row.take::<String>()?), row.role()?);
-        let (Some(schema), Some(kind)) = (schemas.get_mut(&schema), kind) else {
-            continue;
+        let (all, schema) = (row.take::<bool>()?, row.schema()?);
+        let (kind, creator) = (kind_of(&row.take::<String>()?), row.role()?);
+        let place = match all {
+            true => Some(&mut everywhere),
+            false => schemas.get_mut(&schema).map(|schema| &mut schema.defaults),
         };
-        row.grants_into(schema.defaults.entry((creator, kind)).or_default())?;
+        if let (Some(defaults), Some(kind)) = (place, kind) {
+            row.grants_into(defaults.entry((creator, kind)).or_default())?;
+        }
     }
+    everywhere.retain(|_, grants| !grants.is_empty());
     for schema in schemas.values_mut() {
         schema.defaults.retain(|_, grants| !grants.is_empty());
     }
-    Ok(())
+    Ok(everywhere)
 }
 
 /// On the database itself and on all that it has.

@@ -77,8 +77,8 @@ pub struct Inside {
     pub servers: BTreeMap<String, ForeignServer>,
     /// Untrusted ones that do more than the server itself can do anyway.
     pub languages: BTreeMap<String, BTreeSet<RoleName>>,
-    /// Functions that run as their owner, and that PUBLIC may execute.
-    pub definers: BTreeSet<Definer>,
+    /// Functions that run as their owner, and who may execute them; those of extensions are left out.
+    pub definers: BTreeMap<Definer, BTreeSet<RoleName>>,
     /// By name; whether of all tables.
     pub publications: BTreeMap<String, bool>,
     /// `lo_compat_privileges`: large objects are everybody's.

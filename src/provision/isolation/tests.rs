@@ -388,6 +388,44 @@ fn ways_out_of_a_database_are_those_of_whom_it_lets_in() {
 }
 
 #[test]
+fn functions_that_run_as_somebody_with_powers_break() {
+    let definer = |facts: &mut Facts, of: &str, may: &str| {
+        let definer = Definer {
+            schema: schema("anywhere"),
+            function: "f()".to_owned(),
+            owner: role(of),
+        };
+        let blue = inside(facts, "blue");
+        blue.definers.insert(definer, [role(may)].into());
+    };
+    for of in ["postgres", "dbproxy_provisioner", "rds_master", "maker"] {
+        // Given to itself, or to a role of which it is.
+        for may in ["blue_app", "blue_rw"] {
+            let mut facts = facts(VERSION_17);
+            let rds_master = InspectedRole {
+                member_of: vec![row("rds_superuser", FULL, "rdsadmin")],
+                ..InspectedRole::default()
+            };
+            let maker = InspectedRole {
+                create_role: true,
+                ..InspectedRole::default()
+            };
+            facts.cluster.roles.insert(role("rds_master"), rds_master);
+            facts.cluster.roles.insert(role("maker"), maker);
+            definer(&mut facts, of, may);
+            let expected = [(Kind::PowerfulDefiner, "blue_app".to_owned())];
+            assert_eq!(breaks(&facts), expected, "{of} {may}");
+        }
+        // Who cannot come in, or has no privilege, cannot execute it.
+        for may in ["green_app", "nobody"] {
+            let mut facts = facts(VERSION_17);
+            definer(&mut facts, of, may);
+            assert_eq!(breaks(&facts), [], "{of} {may}");
+        }
+    }
+}
+
+#[test]
 fn notes_break_nothing_and_what_nobody_saw_is_unknown() {
     let mut facts = facts(VERSION_17);
     let definer = |schema_name: &str, owner: &str| Definer {
@@ -395,11 +433,16 @@ fn notes_break_nothing_and_what_nobody_saw_is_unknown() {
         function: "f()".to_owned(),
         owner: role(owner),
     };
+    facts
+        .cluster
+        .roles
+        .insert(role("plain"), InspectedRole::default());
     let blue = inside(&mut facts, "blue");
     blue.definers = [
-        definer("app", "postgres"),
-        definer("app", "blue_owner"),
-        definer("elsewhere", "postgres"),
+        (definer("app", "plain"), [role("blue_app")].into()),
+        (definer("app", "blue_owner"), [role("blue_app")].into()),
+        (definer("elsewhere", "plain"), [role("blue_rw")].into()),
+        (definer("elsewhere", "green_owner"), [role("green_app")].into()),
     ]
     .into();
     blue.publications.insert("p".to_owned(), true);
@@ -409,6 +452,7 @@ fn notes_break_nothing_and_what_nobody_saw_is_unknown() {
     let kinds = |weight| verdict.of(weight).map(|finding| finding.kind).collect::<Vec<_>>();
     assert_eq!(kinds(Weight::Unknown), [Kind::Unseen]);
     let notes = [
+        Kind::SecurityDefiner,
         Kind::SecurityDefiner,
         Kind::Publication,
         Kind::OtherLogins,

@@ -126,6 +126,7 @@ pub enum Kind {
     ForeignServer,
     Language,
     LargeObjects,
+    PowerfulDefiner,
     Unseen,
     DeclaredExtension,
     SecurityDefiner,
@@ -137,7 +138,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::Absent,
         Self::Exceeds,
         Self::Lacks,
@@ -154,6 +155,7 @@ impl Kind {
         Self::ForeignServer,
         Self::Language,
         Self::LargeObjects,
+        Self::PowerfulDefiner,
         Self::Unseen,
         Self::DeclaredExtension,
         Self::SecurityDefiner,
@@ -182,6 +184,7 @@ impl Kind {
             Self::ForeignServer => "foreign-server",
             Self::Language => "language",
             Self::LargeObjects => "large-objects",
+            Self::PowerfulDefiner => "powerful-definer",
             Self::Unseen => "unseen",
             Self::DeclaredExtension => "declared-extension",
             Self::SecurityDefiner => "security-definer",

@@ -30,6 +30,7 @@ pub fn read(mut node: Node<'_>) -> Option<Cluster> {
         .or_else(|| DbUser::new(PROVISIONER).ok());
     let break_glass = node.set("break_glass", FEW_MAX, db_user).unwrap_or_default();
     let broker = node.set("broker_principals", FEW_MAX, PrincipalArn::new);
+    let of_provisioner = node.set("provisioner_principals", FEW_MAX, PrincipalArn::new);
     let unmanaged = node
         .set("unmanaged", MANY_MAX, names::anybody)
         .unwrap_or_default();
@@ -48,6 +49,7 @@ pub fn read(mut node: Node<'_>) -> Option<Cluster> {
         provisioner: provisioner?,
         break_glass,
         broker_principals: broker.unwrap_or_default(),
+        provisioner_principals: of_provisioner.unwrap_or_default(),
         unmanaged,
         unmanaged_principals: principals.unwrap_or_default(),
         databases: databases.collect(),

@@ -31,6 +31,8 @@ pub struct Cluster {
     pub break_glass: BTreeSet<DbUser>,
     /// dbproxy's own: may connect as every db user.
     pub broker_principals: BTreeSet<PrincipalArn>,
+    /// Who may connect as the provisioner. Drift speaks of others who may; policies for them are not made.
+    pub provisioner_principals: BTreeSet<PrincipalArn>,
     /// Roles of others that are known: drift does not speak of them.
     pub unmanaged: BTreeSet<RoleName>,
     /// IAM principals of others that are known, such as administrators: neither of them.

@@ -1,10 +1,11 @@
-//! Privileges on objects to come: default privileges of the owner in a schema.
+//! Privileges on objects to come: default privileges of the owner in a schema, and none that hold in all of them.
 //!
 //! In a schema they can only add to what PostgreSQL gives by itself, so PUBLIC's EXECUTE on functions is out of their reach
 //! and never planned (PostgreSQL manual, "ALTER DEFAULT PRIVILEGES").
 
 use super::difference::{Difference, inside};
 use super::draft::{Draft, Phase};
+use super::inside::Site;
 use super::objects::Corner;
 use super::scene::Scene;
 use super::text::{all_of, grantee, privileges, shown, some};
@@ -52,6 +53,38 @@ pub fn plan(scene: &Scene<'_>, corner: &Corner<'_>, draft: &mut Draft) {
         );
     }
     note_others(scene, corner, &place, draft);
+}
+
+/// What owners give in whatever schema comes on top of what is wanted in each, so there is to be nothing of it.
+pub fn plan_everywhere(scene: &Scene<'_>, site: &Site<'_>, draft: &mut Draft) {
+    for owner in site.wanted.owners() {
+        let mut taken = Vec::new();
+        for kind in Kind::ALL {
+            let Some(found) = site.contents.defaults.get(&(owner.clone(), kind)) else {
+                continue;
+            };
+            let change = Difference::new(scene, &Grants::new(), found, owner);
+            let change = match kind {
+                Kind::Function => change.without_public(),
+                Kind::Table | Kind::Sequence => change,
+            };
+            let on = all_of(kind);
+            taken.extend(change.taken.iter().map(|(from, what)| {
+                let (what, from) = (privileges(what), grantee(from));
+                format!("ALTER DEFAULT PRIVILEGES REVOKE {what} ON {on} FROM {from}")
+            }));
+        }
+        if !taken.is_empty() {
+            let owned = format!("database {}", shown(site.name));
+            let as_role = draft.act_as(scene, owner, &owned);
+            let title = format!(
+                "fewer privileges on what {} will create anywhere in {owned}",
+                shown(owner)
+            );
+            let at = site.place(as_role);
+            draft.step(Phase::Inside, StepKind::Destructive, &at, title, taken);
+        }
+    }
 }
 
 fn difference(scene: &Scene<'_>, corner: &Corner<'_>, kind: Kind) -> Difference {

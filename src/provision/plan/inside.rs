@@ -3,7 +3,7 @@
 use super::draft::{Draft, Place};
 use super::scene::Scene;
 use super::text::shown;
-use super::{extensions, schemas};
+use super::{defaults, extensions, schemas};
 use crate::provision::inspected::{Contents, InspectedSchema};
 use crate::provision::name::{Database, RoleName, SchemaName};
 use crate::provision::wanted::{Grantee, Privilege, WantedDatabase};
@@ -53,6 +53,7 @@ impl Site<'_> {
 pub fn plan(scene: &Scene<'_>, site: &Site<'_>, draft: &mut Draft) {
     extensions::plan(scene, site, draft);
     schemas::plan(scene, site, draft);
+    defaults::plan_everywhere(scene, site, draft);
     note_given_on(scene, site, draft);
 }
 
@@ -95,6 +96,7 @@ pub fn of_new_database(scene: &Scene<'_>) -> Contents {
             .into_iter()
             .map(|name| (name, public.clone()))
             .collect(),
+        defaults: BTreeMap::new(),
         given_on: BTreeSet::new(),
     }
 }

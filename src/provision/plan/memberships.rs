@@ -6,6 +6,7 @@
 
 use super::draft::{Draft, Phase, Place};
 use super::obstacle::Obstacle;
+use super::reach::is_of_weight;
 use super::scene::Scene;
 use super::text::{shown, some};
 use crate::provision::inspected::InspectedMembership;
@@ -274,15 +275,20 @@ fn on(option: bool) -> &'static str {
 /// Roles of others that are members of managed ones: theirs, so they are left alone, but worth knowing.
 fn note_others(scene: &Scene<'_>, draft: &mut Draft) {
     for (name, role) in &scene.found.roles {
-        if scene.is_managed(name) || scene.is_provisioner(name) || role.superuser {
+        let is_known = scene.is_provisioner(name) || scene.wanted.break_glass.contains(name);
+        if scene.is_managed(name) || is_known || role.superuser {
             continue;
         }
-        // Since PostgreSQL 16 creators are members that have nothing but ADMIN.
-        let uses = |row: &&InspectedMembership| {
-            let uses = row.options.inherit || row.options.set || !scene.server.has_membership_options();
-            uses && scene.is_wanted(&row.role)
+        let may_act = |row: &&InspectedMembership| {
+            let is_ours = scene.is_wanted(&row.role) || scene.is_provisioner(&row.role);
+            is_ours && is_of_weight(&scene.found, name, row)
         };
-        let roles: BTreeSet<_> = role.member_of.iter().filter(uses).map(|row| &row.role).collect();
+        let roles: BTreeSet<_> = role
+            .member_of
+            .iter()
+            .filter(may_act)
+            .map(|row| &row.role)
+            .collect();
         if !roles.is_empty() {
             draft.note(format!(
                 "{}, which is not managed, is a member of {}",

@@ -12,11 +12,11 @@ pub mod bootstrap;
 mod borrow;
 mod databases;
 mod defaults;
-mod difference;
+pub(super) mod difference;
 mod draft;
 mod drops;
 mod extensions;
-mod inside;
+pub(super) mod inside;
 mod lockout;
 mod memberships;
 mod objects;
@@ -27,7 +27,7 @@ mod roles;
 mod scene;
 mod schemas;
 mod settings;
-mod text;
+pub(super) mod text;
 
 #[cfg(test)]
 pub(super) mod fixture;

@@ -186,6 +186,14 @@ fn crowded(mut found: Inspected) -> Inspected {
             to("unmanaged_one"),
             [Privilege::Connect, Privilege::Create].into(),
         );
+        if let Some(contents) = &mut database.contents {
+            let select = grants([(to("unmanaged_one"), &[Privilege::Select])]);
+            let tables = (database.owner.clone(), Kind::Table);
+            contents.defaults.insert(tables, select);
+            let execute = grants([(Grantee::Public, &[Privilege::Execute])]);
+            let functions = (database.owner.clone(), Kind::Function);
+            contents.defaults.insert(functions, execute);
+        }
         for schema in database
             .contents
             .iter_mut()
@@ -204,6 +212,32 @@ fn crowded(mut found: Inspected) -> Inspected {
     found
 }
 
+/// Owners give away what they will create, wherever that is.
+fn generous(mut found: Inspected, wanted: &Wanted) -> Inspected {
+    for (name, database) in &wanted.databases {
+        let contents = found
+            .databases
+            .get_mut(name)
+            .and_then(|found| found.contents.as_mut());
+        if let Some(contents) = contents {
+            for kind in Kind::ALL {
+                let privilege = match kind {
+                    Kind::Function => Privilege::Execute,
+                    Kind::Table | Kind::Sequence => Privilege::Select,
+                };
+                let grantees = wanted.roles.keys().cloned().map(Grantee::Role);
+                let grants = grantees
+                    .chain([Grantee::Public, to("unmanaged_one")])
+                    .map(|to| (to, [privilege].into()));
+                contents
+                    .defaults
+                    .insert((database.owner.clone(), kind), grants.collect());
+            }
+        }
+    }
+    found
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
@@ -214,8 +248,21 @@ proptest! {
     }
 
     #[test]
+    fn what_owners_give_anywhere_is_taken_and_nothing_else(wanted in manifest(), version in select(VERSIONS.to_vec())) {
+        let plan = plan(&wanted, &generous(settled(&wanted, version), &wanted)).unwrap();
+        let is_it = |statement: &&String| statement.starts_with("ALTER DEFAULT PRIVILEGES REVOKE ");
+        let is_lent = |statement: &&String| statement.contains(PROVISIONER);
+        let others: Vec<_> = statements(&plan).filter(|one| !is_it(one) && !is_lent(one)).collect();
+        prop_assert_eq!(others, Vec::<&String>::new());
+        let public = "ALTER DEFAULT PRIVILEGES REVOKE SELECT ON TABLES FROM PUBLIC";
+        let taken = statements(&plan).filter(|one| one.as_str() == public).count();
+        prop_assert_eq!(taken, wanted.databases.len());
+    }
+
+    #[test]
     fn from_anything_to_anything(before in manifest(), after in manifest(), version in select(VERSIONS.to_vec())) {
-        for found in [cluster(version), crowded(settled(&before, version))] {
+        let settled = crowded(settled(&before, version));
+        for found in [cluster(version), settled.clone(), generous(settled, &after)] {
             let first = plan(&after, &found).unwrap();
             prop_assert_eq!(&first, &plan(&after, &found).unwrap());
             for statement in statements(&first) {

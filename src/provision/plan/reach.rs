@@ -38,6 +38,22 @@ pub fn reach(found: &Inspected, start: &RoleName, way: Way) -> BTreeSet<RoleName
     reached
 }
 
+/// Stands in for a superuser on RDS (RDS User Guide, "Understanding the rds_superuser role").
+pub const RDS_SUPERUSER: &str = "rds_superuser";
+
+/// Whether a membership of a role that is not managed is worth a word. Since PostgreSQL 16 creators are members that have
+/// nothing but ADMIN, and that is enough to take the rest: RDS's administrators alone have it for nothing, superusers need
+/// no membership.
+pub fn is_of_weight(found: &Inspected, member: &RoleName, row: &InspectedMembership) -> bool {
+    let uses = row.options.inherit || row.options.set || !found.server.has_membership_options();
+    let is_rds_superuser = || {
+        let reached = reach(found, member, Way::Set).into_iter();
+        let mut reached = reached.chain(reach(found, member, Way::Inherit));
+        reached.any(|role| role.as_str() == RDS_SUPERUSER)
+    };
+    uses || (row.options.admin && !is_rds_superuser())
+}
+
 /// Who is a member of whom.
 pub type Edges = BTreeMap<RoleName, BTreeSet<RoleName>>;
 

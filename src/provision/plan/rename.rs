@@ -6,7 +6,8 @@ use crate::provision::inspected::{Inspected, InspectedDatabase, InspectedSchema}
 use crate::provision::name::RoleName;
 use crate::provision::sql::identifier;
 use crate::provision::step::StepKind;
-use crate::provision::wanted::{Grantee, Grants, Wanted};
+use crate::provision::wanted::{Grantee, Grants, Kind, Wanted};
+use std::collections::BTreeMap;
 
 /// Plans the renames; returns what is found when they are done, and the new names.
 pub fn plan(wanted: &Wanted, inspected: &Inspected, draft: &mut Draft) -> (Inspected, Vec<RoleName>) {
@@ -104,6 +105,9 @@ fn in_database(
             })
             .collect();
     }
+    if let Some(contents) = &mut database.contents {
+        in_defaults(&mut contents.defaults, change, was, name);
+    }
     let schemas = database
         .contents
         .iter_mut()
@@ -120,8 +124,17 @@ fn in_schema(schema: &mut InspectedSchema, change: &impl Fn(&mut RoleName), was:
         change(&mut object.owner);
         in_grants(&mut object.grants, was, name);
     }
-    let defaults = std::mem::take(&mut schema.defaults).into_iter();
-    schema.defaults = defaults
+    in_defaults(&mut schema.defaults, change, was, name);
+}
+
+fn in_defaults(
+    defaults: &mut BTreeMap<(RoleName, Kind), Grants>,
+    change: &impl Fn(&mut RoleName),
+    was: &RoleName,
+    name: &RoleName,
+) {
+    let known = std::mem::take(defaults).into_iter();
+    *defaults = known
         .map(|((mut role, kind), mut grants)| {
             change(&mut role);
             in_grants(&mut grants, was, name);

@@ -106,6 +106,8 @@ grant select, update on "Odd ""table" to it_i_reader;
 grant select on seen to public;
 alter default privileges in schema "it I" grant select on tables to it_i_reader;
 alter default privileges in schema "it I" grant usage on sequences to it_i_reader, "it I owner";
+alter default privileges grant delete on tables to it_i_reader, public;
+alter default privileges revoke execute on functions from public;
 reset role;
 create extension pg_trgm schema "it I";
 create temporary table passing (id int);
@@ -174,6 +176,13 @@ fn the_inside_of_a_database_is_found() {
         ((owner.clone(), Kind::Sequence), [(reader, usage)].into()),
     ];
     assert_eq!(schema.defaults, defaults.into());
+    let delete = || privileges([Privilege::Delete]);
+    let to_both = [
+        (Grantee::Public, delete()),
+        (Grantee::Role(role("it_i_reader")), delete()),
+    ];
+    let everywhere = [((owner.clone(), Kind::Table), to_both.into())];
+    assert_eq!(contents.defaults, everywhere.into());
     let places = &found.dependencies[&owner];
     assert_eq!(*places, [None, Some(database("it I db"))].into());
 }

@@ -2,6 +2,7 @@
 
 mod broken;
 mod changes;
+mod drift;
 mod drops;
 mod founding;
 mod ground;

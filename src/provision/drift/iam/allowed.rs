@@ -2,7 +2,7 @@
 
 use super::holder::Holder;
 use super::rule::May;
-use super::{Account, exists, wild};
+use super::{Account, exists, is_same, wild};
 use crate::domain::name::{DbUser, TargetName};
 use crate::platform::aws::policy_document::dbuser_arn;
 use crate::provision::drift::finding::{Finding, Mend};
@@ -82,8 +82,12 @@ fn exact(account: &Account<'_>, holder: &Holder<'_>, place: &str, arn: &str) -> 
         ));
         return (!is_known).then(|| told(Kind::StaleResourceId, only_cluster(account), what, mend));
     };
-    let is_left_alone = site.cluster.provisioner.as_str() == user
-        || site.cluster.unmanaged.iter().any(|known| known.as_str() == user);
+    let is_provisioner = site.cluster.provisioner.as_str() == user;
+    let mut of_provisioner = site.cluster.provisioner_principals.iter();
+    let is_left_alone = match is_provisioner {
+        true => of_provisioner.any(|known| is_same(known.as_str(), holder.arn)),
+        false => site.cluster.unmanaged.iter().any(|known| known.as_str() == user),
+    };
     let entitled = account
         .entitled
         .get(holder.arn)
@@ -96,10 +100,16 @@ fn exact(account: &Account<'_>, holder: &Holder<'_>, place: &str, arn: &str) -> 
         let what = format!("{place} lets it be db user {user:?}{condition}, who does not exist");
         return Some(told(Kind::PolicyForMissingUser, cluster, what, Mend::Edit(take)));
     }
-    let what = format!("{place} lets it be db user {user:?}{condition}, and the manifest does not");
-    let mend = Mend::Edit(format!(
-        "{take}, or add `{}` to `principals` of [clusters.{}.users.{user:?}]",
-        holder.arn, site.name
-    ));
+    let whom = if is_provisioner {
+        "the provisioner"
+    } else {
+        "db user"
+    };
+    let what = format!("{place} lets it be {whom} {user:?}{condition}, and the manifest does not");
+    let (key, table) = match is_provisioner {
+        true => ("provisioner_principals", format!("[clusters.{}]", site.name)),
+        false => ("principals", format!("[clusters.{}.users.{user:?}]", site.name)),
+    };
+    let mend = Mend::Edit(format!("{take}, or add `{}` to `{key}` of {table}", holder.arn));
     Some(told(Kind::ExtraPolicy, cluster, what, mend))
 }

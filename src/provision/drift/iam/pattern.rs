@@ -1,10 +1,26 @@
 //! Patterns of IAM policies: `*`, `?`, and variables (IAM User Guide, "IAM JSON policy elements: Resource").
 
+use std::collections::BTreeSet;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Piece {
     Plain(char),
     One,
     Many,
+}
+
+/// What stands for `*` where a pattern is tried: nothing has such a name.
+pub const ANYTHING: &str = "(any)";
+const ENDS_MAX: usize = 8;
+
+impl Piece {
+    fn example(&self) -> String {
+        match self {
+            Self::Plain(c) => c.to_string(),
+            Self::One => "~".to_owned(),
+            Self::Many => ANYTHING.to_owned(),
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,6 +80,33 @@ impl Pattern {
             _ => None,
         };
         self.pieces.iter().map(plain).collect()
+    }
+
+    /// Ends of texts that begin so and fit: a few, the most general ones first.
+    pub fn ends_after(&self, beginning: &str) -> Vec<String> {
+        let mut places = self.with_skipped(BTreeSet::from([0]));
+        for c in beginning.chars() {
+            let next = places.into_iter().filter_map(|at| match self.pieces.get(at)? {
+                Piece::Many => Some(at),
+                Piece::Plain(wanted) if *wanted != c => None,
+                Piece::One | Piece::Plain(_) => at.checked_add(1),
+            });
+            places = self.with_skipped(next.collect());
+        }
+        let ends = places.into_iter().map(|at| {
+            let rest = self.pieces.iter().skip(at);
+            rest.map(Piece::example).collect()
+        });
+        ends.take(ENDS_MAX).collect()
+    }
+
+    /// A `*` may also be nothing.
+    fn with_skipped(&self, mut places: BTreeSet<usize>) -> BTreeSet<usize> {
+        let many = |at: &usize| self.pieces.get(*at) == Some(&Piece::Many);
+        let after: Vec<usize> = places.iter().filter(|at| many(at)).copied().collect();
+        // No two of them stand in a row.
+        places.extend(after.into_iter().filter_map(|at| at.checked_add(1)));
+        places
     }
 
     /// Goes back to the last `*` only, so that the work stays in proportion.
@@ -131,6 +174,19 @@ mod tests {
         assert!(Pattern::new("${aws:username}").has_variable());
         assert_eq!(Pattern::new("x/${$}").only().as_deref(), Some("x/$"));
         assert_eq!(Pattern::new("x/?").only(), None);
+        for (pattern, beginning, ends) in [
+            ("a/b*", "a/", vec!["b(any)"]),
+            ("a/?", "a/", vec!["~"]),
+            ("*/b*c", "a/", vec!["(any)/b(any)c", "/b(any)c", "b(any)c"]),
+            ("a*", "a/", vec!["(any)", ""]),
+            ("b/*", "a/", vec![]),
+            ("a", "a/", vec![]),
+            ("a/x", "a/", vec!["x"]),
+        ] {
+            assert_eq!(Pattern::new(pattern).ends_after(beginning), ends, "{pattern}");
+        }
+        let many = Pattern::new(&"*a".repeat(3_000)).ends_after(&"a".repeat(200));
+        assert_eq!(many.len(), ENDS_MAX);
         assert!(!Pattern::new(&"*a".repeat(3_000)).fits(&"a".repeat(2_000)));
     }
 }

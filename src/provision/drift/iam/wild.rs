@@ -2,7 +2,7 @@
 
 use super::allowed::{arn, only_cluster, under};
 use super::holder::Holder;
-use super::pattern::Pattern;
+use super::pattern::{ANYTHING, Pattern};
 use super::rule::{May, Rule};
 use super::{Account, CONNECT};
 use crate::provision::drift::finding::{Finding, Mend};
@@ -11,8 +11,8 @@ use crate::provision::iam::Site;
 use std::collections::BTreeSet;
 
 /// A name and a resource id that nothing has: what covers these covers everything.
-const ANY_USER: &str = "(any)";
-const ANY_ID: &str = "(any)";
+const ANY_USER: &str = ANYTHING;
+const ANY_ID: &str = ANYTHING;
 /// Names that a sentence lists.
 const SHOWN_MAX: usize = 5;
 
@@ -95,6 +95,8 @@ impl Cover<'_> {
             let some: Vec<String> = names.filter(|name| self.user(site, name)).collect();
             if !some.is_empty() {
                 covered.push(format!("{} of cluster {}", few(&some), site.name));
+            } else if self.users_to_come(site) {
+                covered.push(format!("db users of cluster {} that do not exist yet", site.name));
             }
         }
         let elsewhere = self.account.sites.first().map(|site| arn(site, ANY_ID, ANY_USER));
@@ -108,6 +110,18 @@ impl Cover<'_> {
         let arns = site.resource_ids.iter().map(|id| arn(site, id, user));
         // All of them: each may say how.
         arns.filter(|arn| self.arn(arn)).count() > 0
+    }
+
+    /// Whoever makes a user whose name fits hands it over.
+    fn users_to_come(&mut self, site: &Site<'_>) -> bool {
+        let Some(pattern) = self.pattern else {
+            return false;
+        };
+        // Of an ARN the name is the end.
+        let before = |id: &String| arn(site, id, ANY_USER).strip_suffix(ANY_USER).map(str::to_owned);
+        let places = site.resource_ids.iter().filter_map(before);
+        let names: BTreeSet<String> = places.flat_map(|place| pattern.ends_after(&place)).collect();
+        names.iter().any(|name| self.user(site, name))
     }
 
     fn arn(&mut self, arn: &str) -> bool {

@@ -236,6 +236,143 @@ fn others_are_told_where_they_touch_what_is_managed() {
 }
 
 #[test]
+fn who_may_only_give_a_membership_can_take_it_and_is_told() {
+    let eve = |of: &'static str, also: &'static [&'static str]| {
+        move |all: &mut Inspected| {
+            let mut eve = InspectedRole {
+                member_of: vec![row(of, ADMIN, "postgres")],
+                ..login()
+            };
+            eve.member_of
+                .extend(also.iter().map(|of| row(of, FULL, "postgres")));
+            all.roles.insert(role("eve"), eve);
+            all.roles.insert(role("rds_superuser"), InspectedRole::default());
+        }
+    };
+    let findings = after(NEW, eve("app_owner", &[]));
+    told(&findings, &["foreign_member role \"eve\""]);
+    assert!(findings[0].what.contains("(ADMIN OPTION)"), "{findings:?}");
+    let revoke = "REVOKE \"app_owner\" FROM \"eve\" GRANTED BY \"postgres\";";
+    assert_eq!(findings[0].mend, Mend::Sql(revoke.to_owned()));
+    told(
+        &after(NEW, eve("app_owner", &["app_ro"])),
+        &["foreign_member role \"eve\""; 2],
+    );
+    // RDS's administrators have it of what they created.
+    told(&after(NEW, eve("app_owner", &["rds_superuser"])), &[]);
+    for version in VERSIONS {
+        // Whoever can be the provisioner can be everybody: by the provisioner's own path to rds_iam, one of IAM too.
+        let findings = after(version, |all| {
+            let mut eve = login();
+            eve.member_of.push(row(PROVISIONER, FULL, "postgres"));
+            all.roles.insert(role("eve"), eve);
+        });
+        let expected = [
+            "unmanaged_rds_iam_user db user \"eve\"",
+            "foreign_member role \"eve\"",
+        ];
+        told(&findings, &expected);
+        let findings = after(version, |all| {
+            found(all, "writer")
+                .member_of
+                .push(row(PROVISIONER, FULL, "postgres"));
+        });
+        assert!(kinds(&findings).contains(&"extra_membership"), "{findings:#?}");
+    }
+}
+
+#[test]
+fn what_owners_give_anywhere_is_told_and_mended() {
+    let everywhere = |whom: Grantee, of: &'static str| {
+        move |all: &mut Inspected| {
+            let contents = app(all).contents.as_mut().unwrap();
+            let grants = [(whom, [Privilege::Select].into())].into();
+            contents.defaults.insert((role(of), Kind::Table), grants);
+        }
+    };
+    for version in VERSIONS {
+        let findings = after(version, everywhere(Grantee::Public, "app_owner"));
+        told(&findings, &["public_privilege PUBLIC"]);
+        let command = "dbproxy apply c --allow-destructive".to_owned();
+        assert_eq!(findings[0].mend, Mend::Command(command));
+        let words = "SELECT on what will be created: TABLES in any schema";
+        assert!(findings[0].what.contains(words), "{findings:?}");
+        // Of others it is theirs to take.
+        let findings = after(version, everywhere(to("app_ro"), "postgres"));
+        told(&findings, &["extra_privilege db role \"app_ro\""]);
+        let sql = "ALTER DEFAULT PRIVILEGES FOR ROLE \"postgres\" REVOKE SELECT ON TABLES FROM \"app_ro\";";
+        assert_eq!(findings[0].mend, Mend::Sql(sql.to_owned()));
+        told(&after(version, everywhere(to("known"), "app_owner")), &[]);
+    }
+}
+
+#[test]
+fn what_others_let_everybody_and_managed_roles_do_is_told() {
+    use crate::provision::inspected::InspectedObject;
+    let given = |at: &'static str, whom: Grantee, what: Privilege| {
+        move |all: &mut Inspected| {
+            let contents = app(all).contents.as_mut().unwrap();
+            let schema = contents.schemas.get_mut(&schema(at)).unwrap();
+            let table = InspectedObject {
+                owner: role("postgres"),
+                grants: [(whom, [what].into())].into(),
+            };
+            schema.objects.insert((Kind::Table, "theirs".to_owned()), table);
+        }
+    };
+    let findings = after(NEW, given("s", Grantee::Public, Privilege::Insert));
+    told(&findings, &["public_privilege PUBLIC"]);
+    let revoke = "REVOKE INSERT ON TABLE \"s\".\"theirs\" FROM PUBLIC;".to_owned();
+    assert_eq!(findings[0].mend, Mend::Sql(revoke));
+    assert_eq!(findings[0].database.as_deref(), Some("app"));
+    let findings = after(NEW, given("s", to("app_ro"), Privilege::Insert));
+    told(&findings, &["extra_privilege db role \"app_ro\""]);
+    // What the manifest gives, what strangers have, and PUBLIC where the manifest says nothing.
+    told(&after(NEW, given("s", to("app_ro"), Privilege::Select)), &[]);
+    told(&after(NEW, given("s", to("known"), Privilege::Insert)), &[]);
+    told(
+        &after(NEW, given("public", Grantee::Public, Privilege::Select)),
+        &[],
+    );
+    // A schema, a database, what they will create, and what was given on.
+    let findings = after(NEW, |all| {
+        let contents = app(all).contents.as_mut().unwrap();
+        let public = contents.schemas.get_mut(&schema("public")).unwrap();
+        public.owner = role("postgres");
+        public
+            .grants
+            .entry(Grantee::Public)
+            .or_default()
+            .insert(Privilege::Create);
+    });
+    told(&findings, &["public_privilege PUBLIC"]);
+    let findings = after(NEW, |all| {
+        let postgres = crate::provision::plan::fixture::database("postgres");
+        let theirs = all.databases.get_mut(&postgres).unwrap();
+        theirs.grants.insert(to("writer"), [Privilege::Create].into());
+    });
+    told(&findings, &["extra_privilege db user \"writer\""]);
+    let findings = after(NEW, |all| {
+        let contents = app(all).contents.as_mut().unwrap();
+        let s = contents.schemas.get_mut(&schema("s")).unwrap();
+        let grants = [(Grantee::Public, [Privilege::Select].into())].into();
+        s.defaults.insert((role("postgres"), Kind::Table), grants);
+        contents.given_on = [
+            (role("maker"), to("writer")),
+            (role("maker"), to("known")),
+            (role("known"), Grantee::Public),
+        ]
+        .into();
+    });
+    let expected = [
+        "public_privilege PUBLIC",
+        "public_privilege PUBLIC",
+        "extra_privilege db user \"writer\"",
+    ];
+    told(&findings, &expected);
+}
+
+#[test]
 fn who_reaches_rds_iam_is_told() {
     let stranger = |superuser| {
         move |all: &mut Inspected| {

@@ -187,11 +187,23 @@ fn what_the_manifest_does_not_give_is_told() {
         )),
         &["stale_resource_id role stranger"],
     );
-    // Of other targets, other regions, the provisioner, and roles that are left alone nothing is said.
+    // The provisioner can be everybody, so who may be it is said of all but those who are meant to.
+    let provisioner = connect(&format!("{OWN}/dbproxy_provisioner"));
+    let findings = stranger(&provisioner);
+    told(&findings, &["extra_policy role stranger"]);
+    assert!(
+        findings[0]
+            .mend
+            .text()
+            .contains("to `provisioner_principals` of [clusters.c]"),
+        "{findings:?}"
+    );
+    told(&named("deploy", &provisioner), &[]);
+    told(&named("path/deploy", &provisioner), &[]);
+    // Of other targets, other regions, and roles that are left alone nothing is said.
     for known in [
         format!("{}/writer", OWN.replace("cluster-A", "cluster-OTHER")),
         format!("{}/writer", OWN.replace("eu-west-1", "eu-west-2")),
-        format!("{OWN}/dbproxy_provisioner"),
         format!("{OWN}/known"),
     ] {
         told(&stranger(&connect(&known)), &[]);
@@ -229,6 +241,41 @@ fn wildcards_say_what_they_cover() {
         let findings = stranger(&statement(action, &resource));
         told(&findings, &["wildcard_arn role stranger"]);
         assert!(findings[0].what.contains(covers), "{covers}: {findings:?}");
+    }
+    // Of a name that fits and is denied nothing is said, nor of one that nobody can have.
+    for (resource, denied, is_told) in [
+        (format!("{OWN}/adm*"), "x", true),
+        (format!("{OWN}/a?m"), "x", true),
+        (OWN.replace("cluster-A", "*").add("/adm*"), "x", true),
+        ("arn:aws:rds-db:*/ad*".to_owned(), "x", true),
+        (format!("{OWN}/adm*"), "admin", true),
+        (format!("{OWN}/adm*"), "a*", false),
+        (OWN.replace("cluster-A", "cluster-B").add("/adm*"), "x", false),
+        (format!("{OWN}/{}*", "a".repeat(64)), "x", false),
+    ] {
+        let both = [
+            statement("rds-db:connect", &resource),
+            json!({ "Effect": "Deny", "Action": "*", "Resource": format!("{OWN}/{denied}") }),
+        ];
+        let findings = after(|[own, _], _| {
+            let mut stranger = with(&both[0]);
+            stranger
+                .held
+                .inline
+                .insert("no".to_owned(), json!({ "Statement": [both[1]] }));
+            own.principals
+                .insert("arn:aws:iam::111122223333:role/stranger".to_owned(), stranger);
+        });
+        assert_eq!(
+            kinds(&findings),
+            vec!["wildcard_arn"; usize::from(is_told)],
+            "{resource} {denied}: {findings:?}"
+        );
+        let covers = "db users of cluster c that do not exist yet";
+        assert!(
+            findings.iter().all(|one| one.what.contains(covers)),
+            "{findings:?}"
+        );
     }
     for nothing in [
         statement("rds:*", "*"),

@@ -4,9 +4,11 @@
 //! - [`roles`], [`memberships`]: powers of users and of what they can become
 //! - [`databases`]: what everybody may
 //! - [`ways`]: ways out of a database
+//! - [`definers`]: functions that run as somebody else
 //! - [`notes`]: what is no breach, and worth knowing
 
 mod databases;
+mod definers;
 mod memberships;
 mod notes;
 mod reached;
@@ -25,6 +27,7 @@ pub fn all(facts: &Facts, wanted: &Wanted, cells: &Cells) -> Vec<Finding> {
     roles::find(facts, wanted, &mut findings);
     memberships::find(facts, wanted, &mut findings);
     ways::find(facts, wanted, &mut findings);
+    definers::find(facts, &mut findings);
     notes::find(facts, wanted, &mut findings);
     findings
 }

@@ -12,7 +12,6 @@ use std::collections::BTreeSet;
 pub(super) fn find(facts: &Facts, wanted: &Wanted, findings: &mut Vec<Finding>) {
     for (name, database) in &facts.databases {
         unseen(facts, wanted, name, database, findings);
-        definers(wanted, name, database, findings);
         replication(wanted, name, database, findings);
     }
     statistics(facts, findings);
@@ -65,24 +64,6 @@ fn unseen(
                 ),
             )
         });
-    }
-}
-
-fn definers(wanted: &Wanted, name: &Database, database: &DatabaseFacts, findings: &mut Vec<Finding>) {
-    let (Some(wanted), Some(inside)) = (wanted.databases.get(name), &database.inside) else {
-        return;
-    };
-    for definer in &inside.definers {
-        if definer.owner != database.owner && wanted.schemas.contains_key(&definer.schema) {
-            let what = format!(
-                "function {}.{} runs as {:?}, and PUBLIC may execute it",
-                definer.schema,
-                definer.function,
-                definer.owner.as_str()
-            );
-            let mends = "Read what it does; REVOKE EXECUTE ON FUNCTION … FROM PUBLIC where only some need it";
-            findings.push(note(Kind::SecurityDefiner, Some(name), what, mends));
-        }
     }
 }
 

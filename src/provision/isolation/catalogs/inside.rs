@@ -5,7 +5,8 @@ use crate::provision::inspect::InspectError;
 use crate::provision::inspect::rows::Snapshot;
 use crate::provision::isolation::facts::{Definer, Inside};
 use crate::provision::isolation::verdict::Level;
-use std::collections::BTreeSet;
+use crate::provision::name::RoleName;
+use std::collections::{BTreeMap, BTreeSet};
 
 const OURS: &str = "n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'";
 
@@ -21,7 +22,7 @@ pub(super) async fn read(snapshot: &Snapshot<'_>, faces: &str) -> Result<Inside,
             "SELECT extname::text FROM pg_extension",
         )
         .await?,
-        definers: definers(snapshot).await?,
+        definers: definers(snapshot, faces).await?,
         ..Inside::default()
     };
     schemas(snapshot, faces, &mut inside).await?;
@@ -96,26 +97,31 @@ fn any_table(privileges: &str, of_columns: &str) -> String {
     )
 }
 
-async fn definers(snapshot: &Snapshot<'_>) -> Result<BTreeSet<Definer>, InspectError> {
+async fn definers(
+    snapshot: &Snapshot<'_>,
+    faces: &str,
+) -> Result<BTreeMap<Definer, BTreeSet<RoleName>>, InspectError> {
     let sql = format!(
         "SELECT n.nspname::text, p.proname || '(' || pg_get_function_identity_arguments(p.oid) || ')', \
-         pg_get_userbyid(p.proowner)::text FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace \
-         WHERE {OURS} AND p.prosecdef AND EXISTS (SELECT FROM \
-         aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) x WHERE x.grantee = 0) AND {}",
+         pg_get_userbyid(p.proowner)::text, r.rolname::text \
+         FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace CROSS JOIN pg_roles r \
+         WHERE {OURS} AND p.prosecdef AND r.rolname = ANY ({faces}) \
+         AND has_function_privilege(r.oid, p.oid, 'EXECUTE') AND has_schema_privilege(r.oid, n.oid, 'USAGE') AND {}",
         OF_NO_EXTENSION
             .replace("CATALOG", "'pg_proc'")
             .replace("OID", "p.oid")
     );
-    let mut found = BTreeSet::new();
+    let mut found: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
     for mut row in snapshot
         .rows("the functions that run as their owner", &sql)
         .await?
     {
-        found.insert(Definer {
+        let definer = Definer {
             schema: row.schema()?,
             function: row.take()?,
             owner: row.role()?,
-        });
+        };
+        found.entry(definer).or_default().insert(row.role()?);
     }
     Ok(found)
 }

@@ -18,18 +18,8 @@ impl Judge<'_> {
         for (name, user) in &self.cluster.users {
             self.user(name, user, now);
         }
-        let key = self.key(&["broker_principals"]);
-        for principal in &self.cluster.broker_principals {
-            self.partition(&key, principal);
-            if self.cluster.is_foreign(principal) {
-                let what = "is of another account, whose principals cannot connect: name the role that dbproxy assumes here";
-                self.mistakes.add(
-                    &key,
-                    Some(principal.as_str()),
-                    format_args!("`{principal}` {what}"),
-                );
-            }
-        }
+        self.connecting("broker_principals", &self.cluster.broker_principals);
+        self.connecting("provisioner_principals", &self.cluster.provisioner_principals);
         let mut seen = BTreeSet::new();
         for (number, cross) in self.cluster.cross_account.iter().enumerate() {
             let key = self.key(&["cross_account"]);
@@ -39,6 +29,22 @@ impl Judge<'_> {
                 self.mistakes.add(&join(&key, "name"), None, what);
             }
             self.cross_account(&key, cross);
+        }
+    }
+
+    /// Who connects itself is of the cluster's account.
+    fn connecting(&self, key: &str, principals: &BTreeSet<PrincipalArn>) {
+        let key = self.key(&[key]);
+        for principal in principals {
+            self.partition(&key, principal);
+            if self.cluster.is_foreign(principal) {
+                let what = "is of another account, whose principals cannot connect: name the role that dbproxy assumes here";
+                self.mistakes.add(
+                    &key,
+                    Some(principal.as_str()),
+                    format_args!("`{principal}` {what}"),
+                );
+            }
         }
     }
 

@@ -470,6 +470,20 @@ fn what_has_ended_is_worth_a_note() {
 }
 
 #[test]
+fn who_is_the_provisioner_is_of_the_clusters_account() {
+    for key in ["broker_principals", "provisioner_principals"] {
+        let text = format!(
+            "[clusters.c]\naccount_id = \"111122223333\"\n{key} = [\"arn:aws:iam::444455556666:role/r\"]\n"
+        );
+        let told = told(&text).concat();
+        assert!(
+            told.contains(&format!("clusters.c.{key}: ")) && told.contains("is of another account"),
+            "{told}"
+        );
+    }
+}
+
+#[test]
 fn what_is_left_alone_is_not_declared_too() {
     let text = "[clusters.c]\nunmanaged = [\"rds_superuser\", \"u\", \"\"]\nunmanaged_principals = [\"x\"]\nusers.u = {}\n";
     assert_eq!(

@@ -344,6 +344,24 @@ const HOLES: &[Hole] = &[
         "blue",
         "create function app.peek() returns integer language sql security definer as 'select 1'",
         "drop function app.peek()",
+        &["powerful-definer"],
+        13,
+    ),
+    (
+        "blue",
+        "create schema tools; create function tools.peek() returns integer language sql security definer as 'select 1'; \
+         revoke execute on function tools.peek() from public; grant execute on function tools.peek() to blue_app; \
+         grant usage on schema tools to blue_app",
+        "drop schema tools cascade",
+        &["powerful-definer"],
+        13,
+    ),
+    (
+        "blue",
+        "create role plain; create function app.peek() returns integer language sql security definer as 'select 1'; \
+         alter function app.peek() owner to plain; revoke execute on function app.peek() from public; \
+         grant execute on function app.peek() to blue_rw",
+        "drop function app.peek(); drop role plain",
         &["note:security-definer"],
         13,
     ),
