@@ -22,11 +22,25 @@ pub fn cells(facts: &Facts, wanted: &Wanted, logins: &Logins) -> Cells {
         for (name, database) in &facts.databases {
             let at = (user.clone(), name.clone());
             let mut cell = cell(&faces, user, database, &expected(wanted, user, name));
+            if cell.expected > Level::None {
+                cell.less.extend(cannot_log_in(facts, wanted, user));
+            }
             cell.login = logins.get(&at).cloned().unwrap_or_default();
             cells.insert(at, cell);
         }
     }
     cells
+}
+
+/// Whatever its privileges are.
+fn cannot_log_in(facts: &Facts, wanted: &Wanted, user: &RoleName) -> Option<String> {
+    let found = facts.cluster.roles.get(user)?;
+    let limit = wanted.roles.get(user).and_then(|role| role.connection_limit);
+    match found.connection_limit {
+        _ if !found.login => Some("may not log in (NOLOGIN)".to_owned()),
+        Some(0) if limit != Some(0) => Some("may not log in (CONNECTION LIMIT 0)".to_owned()),
+        _ => None,
+    }
 }
 
 fn cell(faces: &BTreeSet<RoleName>, user: &RoleName, database: &DatabaseFacts, expected: &Expected) -> Cell {

@@ -532,3 +532,45 @@ fn the_document_names_every_kind() {
         assert!(document.contains(&name), "{name}");
     }
 }
+
+#[test]
+fn whoever_cannot_log_in_reaches_less() {
+    let changes: [fn(&mut InspectedRole); 2] =
+        [|role| role.login = false, |role| role.connection_limit = Some(0)];
+    for change in changes {
+        let mut facts = facts(VERSION_17);
+        change(facts.cluster.roles.get_mut(&role("blue_app")).unwrap());
+        assert_eq!(breaks(&facts), [(Kind::Lacks, "blue_app".to_owned())]);
+        assert!(told(&facts, Kind::Lacks).contains("may not log in"));
+    }
+}
+
+/// Nobody but the server's superuser can shut it, and nobody has anything there.
+#[test]
+fn a_template_as_it_was_made_breaks_nothing() {
+    let mut facts = facts(VERSION_17);
+    let mut template = facts.databases[&database("postgres")].clone();
+    template.public.insert(Privilege::Connect);
+    facts.databases.insert(database("template1"), template);
+    assert_eq!(breaks(&facts), []);
+    assert!(told(&facts, Kind::Template).contains("REVOKE CONNECT, TEMPORARY ON DATABASE \"template1\""));
+    let template = facts.databases.get_mut(&database("template1")).unwrap();
+    template.public.insert(Privilege::Create);
+    let found: Vec<Kind> = breaks(&facts).into_iter().map(|(kind, _)| kind).collect();
+    assert_eq!(found, [Kind::PublicConnect, Kind::PublicCreate]);
+}
+
+#[test]
+fn those_who_would_be_shut_out_are_named() {
+    let mut facts = facts(VERSION_17);
+    let mut other = marked(true);
+    other.marked = false;
+    facts.cluster.roles.insert(role("grafana"), other);
+    let postgres = facts.databases.get_mut(&database("postgres")).unwrap();
+    postgres.public.insert(Privilege::Connect);
+    assert!(
+        told(&facts, Kind::PublicConnect).contains("so may \"grafana\""),
+        "{}",
+        told(&facts, Kind::PublicConnect)
+    );
+}

@@ -128,6 +128,7 @@ pub enum Kind {
     LargeObjects,
     PowerfulDefiner,
     Unseen,
+    Template,
     DeclaredExtension,
     SecurityDefiner,
     Statistics,
@@ -138,7 +139,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::Absent,
         Self::Exceeds,
         Self::Lacks,
@@ -157,6 +158,7 @@ impl Kind {
         Self::LargeObjects,
         Self::PowerfulDefiner,
         Self::Unseen,
+        Self::Template,
         Self::DeclaredExtension,
         Self::SecurityDefiner,
         Self::Statistics,
@@ -186,6 +188,7 @@ impl Kind {
             Self::LargeObjects => "large-objects",
             Self::PowerfulDefiner => "powerful-definer",
             Self::Unseen => "unseen",
+            Self::Template => "template",
             Self::DeclaredExtension => "declared-extension",
             Self::SecurityDefiner => "security-definer",
             Self::Statistics => "statistics",
@@ -199,7 +202,8 @@ impl Kind {
     pub fn weight(self) -> Weight {
         match self {
             Self::Unseen => Weight::Unknown,
-            Self::DeclaredExtension
+            Self::Template
+            | Self::DeclaredExtension
             | Self::SecurityDefiner
             | Self::Statistics
             | Self::Publication

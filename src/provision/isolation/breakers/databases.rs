@@ -1,5 +1,6 @@
 //! What everybody may.
 
+use super::some;
 use crate::provision::isolation::facts::{DatabaseFacts, Facts};
 use crate::provision::isolation::verdict::{Finding, Kind};
 use crate::provision::name::{Database, RoleName};
@@ -46,13 +47,52 @@ fn enter(
                 )
             }
         };
-        let what = format!("PUBLIC may connect, so every db user may{copied}");
-        findings.push(finding(Kind::PublicConnect, what, mends));
+        let (kind, what) = match is_as_made(facts, name, database) {
+            true => {
+                let owner = database.owner.as_str();
+                let what = format!(
+                    "everybody may enter it, as PostgreSQL made it, and nobody but its owner {owner:?}, a superuser, can shut it; tenants have nothing there{copied}"
+                );
+                (Kind::Template, what)
+            }
+            false => (
+                Kind::PublicConnect,
+                format!(
+                    "PUBLIC may connect, so every db user may{}{copied}",
+                    others(facts, wanted)
+                ),
+            ),
+        };
+        findings.push(finding(kind, what, mends));
     }
     if database.public.contains(&Privilege::Create) {
         let what = format!("PUBLIC may create schemas in it{copied}");
         let mends = format!("REVOKE CREATE ON DATABASE {quoted} FROM PUBLIC;");
         findings.push(finding(Kind::PublicCreate, what, mends));
+    }
+}
+
+/// A template of a superuser's in which nobody else can leave anything.
+fn is_as_made(facts: &Facts, name: &Database, database: &DatabaseFacts) -> bool {
+    let creates = database.public.contains(&Privilege::Create);
+    let inside = database.inside.as_ref();
+    let created_in = inside.is_some_and(|inside| !inside.public_creates_in.is_empty());
+    name.as_str() == TEMPLATE && facts.is_superuser(&database.owner) && !creates && !created_in
+}
+
+/// Who else lives by it, perhaps: shutting the door would shut it to them.
+fn others(facts: &Facts, wanted: &Wanted) -> String {
+    let provisioner = &facts.cluster.server.provisioner;
+    let roles = facts.cluster.roles.iter();
+    let others = roles.filter(|(name, role)| {
+        let known = wanted.roles.contains_key(*name) || wanted.break_glass.contains(*name);
+        role.login && !role.superuser && !role.marked && !known && *name != provisioner
+    });
+    match some(others.map(|(name, _)| name)) {
+        names if names.is_empty() => String::new(),
+        names => format!(
+            "; so may {names}, who are not of the manifest: before it is shut, GRANT CONNECT to those of them who need it"
+        ),
     }
 }
 

@@ -192,6 +192,13 @@ const HOLES: &[Hole] = &[
         13,
     ),
     (
+        "template1",
+        "grant connect on database template1 to public",
+        "revoke connect on database template1 from public",
+        &["note:template"],
+        13,
+    ),
+    (
         "blue",
         "grant create on schema app to public",
         "revoke create on schema app from public",
