@@ -48,8 +48,7 @@ pub fn run(flags: &Apply) -> Result<ExitCode, Failure> {
         plane.verify(plan)?;
     }
     if !plan.steps.is_empty() || in_iam.is_some_and(|plan| !plan.steps.is_empty()) {
-        let both = if plane.is_some() { " and IAM are" } else { " is" };
-        output::line(&format!("done: cluster {name}{both} what the manifest says"));
+        output::line(&iam::done(&name, plane.as_ref()));
     }
     Ok(ExitCode::SUCCESS)
 }

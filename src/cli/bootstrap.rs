@@ -81,8 +81,7 @@ pub fn run(flags: &Bootstrap) -> Result<ExitCode, Failure> {
         output::note(&format!("note: {}", printable(&note)));
     }
     output::line(&match done {
-        true if plane.is_some() => format!("done: cluster {name} and IAM are what the manifest says"),
-        true => format!("done: cluster {name} is what the manifest says"),
+        true => iam::done(&name, plane.as_ref()),
         false => "nothing to do".to_owned(),
     });
     Ok(ExitCode::SUCCESS)

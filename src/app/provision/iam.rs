@@ -4,7 +4,7 @@ use crate::domain::endpoint::Region;
 use crate::platform::aws::iam::Iam;
 use crate::platform::aws::{AwsError, AwsFault, Sdk};
 use crate::provision::iam::apply::{IamApplyError, apply};
-use crate::provision::iam::difference::{Difference, difference};
+use crate::provision::iam::difference::{Difference, IamObstacle, difference, place};
 use crate::provision::iam::found::Found;
 use crate::provision::iam::step::{IamPlan, IamStep};
 use crate::provision::iam::{Holder, Policies};
@@ -50,9 +50,19 @@ impl Account {
         &self.id
     }
 
+    /// Before anything is looked at: whose credentials these are.
+    pub fn place(&self, wanted: &Policies) -> Result<(), IamObstacle> {
+        place(wanted, &self.iam.caller().partition, &self.id)
+    }
+
     pub async fn look(&self, wanted: &Policies) -> Result<Found, AwsError> {
         let details = self.iam.details().await?;
-        let mut found = Found::of(&self.iam.caller().partition, self.id.clone(), &details);
+        let found = Found::of(&self.iam.caller().partition, self.id.clone(), &details);
+        let mut found = found.map_err(|holes| AwsError {
+            fault: AwsFault::Other,
+            action: "read the account's IAM (iam:GetAccountAuthorizationDetails)".to_owned(),
+            message: holes.to_string(),
+        })?;
         let made = wanted.bundles.iter().filter(|bundle| bundle.made.is_some());
         let made: BTreeSet<String> = made
             .filter_map(|bundle| match &bundle.holder {

@@ -46,16 +46,34 @@ pub struct IamPolicy {
     pub provisioner: bool,
     /// The provisioner also writes these policies (`apply --iam`), so it may change exactly these roles, users and
     /// policies, and take what is dbproxy's own from others. Whoever may write a role's policy may give that role
-    /// anything. Policies inside principals that leave the manifest are taken out with what was printed before: keep
-    /// it until then
+    /// anything: without --boundary this is as much as an administrator of the account may. Policies inside principals
+    /// that leave the manifest are taken out with what was printed before: apply first, then print anew
     #[arg(long, requires = "provisioner")]
     pub writes_iam: bool,
+    /// The provisioner writes only to principals that have this permissions boundary, or one of them (repeatable), and
+    /// makes no roles: whoever sets boundaries makes those of cross_account
+    #[arg(long, value_name = "ARN", requires = "writes_iam", value_parser = boundary)]
+    pub boundary: Vec<String>,
     #[arg(short, long, value_name = "FORMAT", default_value = "json")]
     pub format: Format,
 }
 
 fn principal(text: &str) -> Result<PrincipalArn, ArnError> {
     PrincipalArn::new(text)
+}
+
+fn boundary(text: &str) -> Result<String, &'static str> {
+    let parts: Vec<&str> = text.splitn(6, ':').collect();
+    let is_policy = match *parts.as_slice() {
+        ["arn", _, "iam", "", _, policy] => {
+            policy.starts_with("policy/") && !policy.contains(['*', '?', '$'])
+        }
+        _ => false,
+    };
+    match is_policy {
+        true => Ok(text.to_owned()),
+        false => Err("is not the ARN of a policy, such as `arn:aws:iam::111122223333:policy/boundary`"),
+    }
 }
 
 fn account(text: &str) -> Result<AccountId, &'static str> {

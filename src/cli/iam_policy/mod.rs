@@ -7,7 +7,7 @@ use super::output;
 use super::provision::sites::{Clusters, sites};
 use crate::domain::name::TargetName;
 use crate::platform::clock::Clock;
-use crate::provision::iam::provisioner::provisioner;
+use crate::provision::iam::provisioner::{Writing, provisioner};
 use crate::provision::iam::render::{cloudformation, commands, json, terraform};
 use crate::provision::iam::{Bundle, Placement, Policies, Site, policies};
 use crate::provision::manifest::arn::AccountId;
@@ -23,8 +23,12 @@ pub fn run(flags: &IamPolicy) -> Result<ExitCode, Failure> {
     let sites = sites(flags.config.as_deref(), &clusters)?;
     let mut made = policies(&sites).map_err(Failure::usage)?;
     if flags.provisioner {
-        let written = flags.writes_iam.then_some(&made);
-        made = provisioner(&sites, written).map_err(Failure::usage)?;
+        let boundaries = flags.boundary.iter().cloned().collect();
+        let writing = flags.writes_iam.then_some(Writing {
+            policies: &made,
+            boundaries: &boundaries,
+        });
+        made = provisioner(&sites, writing).map_err(Failure::usage)?;
     } else if clusters.len() < manifest.clusters.len() {
         output::note(
             "note: grants of other clusters are left out; in the place of documents of the same names, these take \

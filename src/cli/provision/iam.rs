@@ -44,6 +44,7 @@ impl<'r> Plane<'r> {
             return Err(Failure::text(1, "the manifest has no cluster"));
         };
         let account = runtime.block_on(Account::open(&first.region))?;
+        account.place(&wanted).map_err(|one| IamObstacles(vec![one]))?;
         Ok(Self {
             runtime,
             account,
@@ -122,6 +123,17 @@ fn concerned(wanted: &Policies, having: &BTreeSet<String>, arns: &BTreeSet<Strin
         }
     }
     concerned
+}
+
+/// Of what was looked at, and no more.
+pub fn done(cluster: &TargetName, plane: Option<&Plane<'_>>) -> String {
+    match plane {
+        Some(plane) => {
+            let account = plane.account.id();
+            format!("done: cluster {cluster} and IAM of account {account} are what the manifest says")
+        }
+        None => format!("done: cluster {cluster} is what the manifest says"),
+    }
 }
 
 /// Before anything is changed, in any plane.

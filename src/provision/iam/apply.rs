@@ -80,6 +80,9 @@ pub fn remedy(error: &AwsError) -> String {
         AwsFault::Other if error.message.starts_with("MalformedPolicyDocument") => {
             "IAM takes only principals that exist: see the accounts and names in `trusts`.".to_owned()
         }
+        AwsFault::Other if error.message.starts_with("IAM's answer has holes") => {
+            "What is not told cannot be judged. Somebody may just have changed it: look again.".to_owned()
+        }
         AwsFault::Other => "Plan again; AWS's own words are above.".to_owned(),
         _ => error.remedy().to_owned(),
     }

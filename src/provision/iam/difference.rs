@@ -1,17 +1,20 @@
-//! From what an account has to what is wanted of it. Pure; of what is there, only what is dbproxy's own is touched.
+//! From what an account has to what is wanted of it. Pure; of what is there, only what is dbproxy's own and speaks of this manifest's
+//! clusters alone is touched.
 //!
 //! What gives comes before what takes, so that nobody is without in between.
 
 mod gone;
 mod holder;
+mod others;
 mod role;
 
 use super::found::Found;
 use super::rights::Rights;
+use super::scope::Scope;
 use super::step::{IamPlan, IamStep};
 use super::{Bundle, Holder, Placement, Policies};
 use crate::platform::aws::iam::Call;
-use crate::provision::manifest::arn::PrincipalArn;
+use crate::provision::manifest::arn::{AccountId, PrincipalArn};
 use crate::provision::step::StepKind;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -37,14 +40,48 @@ pub enum IamObstacle {
     },
     #[error("the role `{role}` cannot be made, because there is `{taken}`: rename one of them")]
     Taken { role: PrincipalArn, taken: String },
+    #[error(
+        "account {account}, whose AWS credentials these are, has no cluster of the manifest: give those of {clusters}; \
+         `dbproxy iam-policy --account {account}` prints what the manifest implies in this one"
+    )]
+    Elsewhere { account: AccountId, clusters: String },
+    #[error(
+        "policy \"{policy}\" of `{principal}` speaks of {}, which this manifest does not know: a cluster's former resource ids \
+         belong into its `past_resource_ids`; if another manifest names the principal, only one of them can",
+        few(of)
+    )]
+    Shared {
+        principal: PrincipalArn,
+        policy: String,
+        of: BTreeSet<String>,
+    },
+    #[error(
+        "`{role}` was made by others, who gave it {}: a role for other accounts must have nothing beyond, so take that away or name \
+         another role",
+        held.join(", ")
+    )]
+    NotOwn { role: PrincipalArn, held: Vec<String> },
 }
 
 impl IamObstacle {
-    fn holder(&self) -> &PrincipalArn {
+    /// Whom alone it concerns.
+    fn holder(&self) -> Option<&PrincipalArn> {
         match self {
-            Self::Absent { principal, .. } => principal,
-            Self::Taken { role, .. } => role,
+            Self::Absent { principal, .. } | Self::Shared { principal, .. } => Some(principal),
+            Self::Taken { role, .. } | Self::NotOwn { role, .. } => Some(role),
+            Self::Elsewhere { .. } => None,
         }
+    }
+}
+
+/// Those that are told of many.
+const TOLD_MAX: usize = 3;
+
+fn few(of: &BTreeSet<String>) -> String {
+    let told: Vec<String> = of.iter().take(TOLD_MAX).map(|one| format!("`{one}`")).collect();
+    match of.len().saturating_sub(TOLD_MAX) {
+        0 => told.join(", "),
+        more => format!("{} and {more} more", told.join(", ")),
     }
 }
 
@@ -77,7 +114,8 @@ impl Difference {
     /// What concerns these principals.
     pub fn narrowed(mut self, to: &BTreeSet<String>) -> Self {
         self.plan.steps.retain(|step| !step.holders.is_disjoint(to));
-        self.obstacles.retain(|one| to.contains(one.holder().as_str()));
+        let concerns = |one: &PrincipalArn| to.contains(one.as_str());
+        self.obstacles.retain(|one| one.holder().is_none_or(concerns));
         self
     }
 
@@ -89,13 +127,35 @@ impl Difference {
     }
 }
 
+/// Whether the manifest has anything to say in an account: where it has no cluster, nothing there is its own.
+pub fn place(wanted: &Policies, partition: &str, account: &AccountId) -> Result<(), IamObstacle> {
+    match wanted.scope.covers(partition, account) {
+        true => Ok(()),
+        false => Err(IamObstacle::Elsewhere {
+            account: account.clone(),
+            clusters: wanted.scope.accounts(),
+        }),
+    }
+}
+
 pub fn difference(wanted: &Policies, found: &Found) -> Difference {
+    if let Err(elsewhere) = place(wanted, &found.partition, &found.account) {
+        return Difference {
+            plan: IamPlan {
+                account: found.account.clone(),
+                steps: Vec::new(),
+                notes: Vec::new(),
+            },
+            obstacles: vec![elsewhere],
+        };
+    }
     let (here, others): (Vec<&Bundle>, Vec<&Bundle>) = wanted.bundles.iter().partition(|bundle| {
         *bundle.holder.account() == found.account && bundle.holder.partition() == found.partition
     });
     let mut notes: Vec<String> = here.iter().filter_map(|bundle| bundle.note()).collect();
     notes.extend(left_out(&others));
-    let mut draft = Draft::new(found, &here, notes);
+    let mut draft = Draft::new(found, &wanted.scope, &here, notes);
+    draft.judge_shared();
     for (principal, bundle) in &draft.wanted.clone() {
         if draft.prepare(principal, bundle) {
             draft.give(principal, bundle);
@@ -104,6 +164,7 @@ pub fn difference(wanted: &Policies, found: &Found) -> Difference {
     draft.take_away();
     draft.delete_policies();
     draft.delete_roles();
+    draft.note_left_alone();
     Difference {
         plan: IamPlan {
             account: found.account.clone(),
@@ -129,6 +190,7 @@ fn left_out(others: &[&Bundle]) -> Vec<String> {
 
 struct Draft<'a> {
     found: &'a Found,
+    scope: &'a Scope,
     /// Those whose policies are here to be written: permission sets are left out.
     wanted: BTreeMap<&'a PrincipalArn, &'a Bundle>,
     /// By ARN: what each is to have by dbproxy's documents.
@@ -138,18 +200,22 @@ struct Draft<'a> {
     steps: Vec<IamStep>,
     notes: Vec<String>,
     obstacles: Vec<IamObstacle>,
+    /// Of dbproxy's name or tag, and not of this manifest.
+    left_alone: BTreeSet<String>,
 }
 
 impl<'a> Draft<'a> {
-    fn new(found: &'a Found, here: &[&'a Bundle], notes: Vec<String>) -> Self {
+    fn new(found: &'a Found, scope: &'a Scope, here: &[&'a Bundle], notes: Vec<String>) -> Self {
         let mut draft = Self {
             found,
+            scope,
             wanted: BTreeMap::new(),
             rights: BTreeMap::new(),
             managed: BTreeSet::new(),
             steps: Vec::new(),
             notes,
             obstacles: Vec::new(),
+            left_alone: BTreeSet::new(),
         };
         for bundle in here
             .iter()

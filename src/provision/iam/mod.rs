@@ -8,6 +8,7 @@
 //! - [`provisioner`]: what the provisioner itself may
 //! - [`render`]: all of them as text
 //! - [`found`]: what an account has ([`read`] from what IAM tells, [`details`] from what the AWS CLI prints), and what of it is dbproxy's [`own`]
+//! - [`scope`]: what the manifest speaks for; what is dbproxy's own and speaks of something else is another manifest's
 //! - [`rights`]: what a document says, however it is written
 //! - [`difference`]: the [`step`]s from what was found to what is wanted; [`apply`] takes them
 
@@ -24,6 +25,7 @@ pub mod provisioner;
 mod read;
 pub mod render;
 pub mod rights;
+pub mod scope;
 pub mod site;
 pub mod step;
 #[cfg(test)]
@@ -35,6 +37,7 @@ pub use site::{Known, Site};
 
 use super::manifest::arn::PrincipalArn;
 use entitled::Entitled;
+use scope::Scope;
 use std::collections::BTreeMap;
 
 /// Everything that the clusters imply for IAM, and what is worth knowing about it.
@@ -43,6 +46,8 @@ pub struct Policies {
     /// By principal.
     pub bundles: Vec<Bundle>,
     pub notes: Vec<String>,
+    /// What they are about, and nothing beyond.
+    pub scope: Scope,
 }
 
 /// What the principals of these clusters need, each of them once.
@@ -59,6 +64,7 @@ pub fn policies(sites: &[Site<'_>]) -> Result<Policies, Mistakes> {
             Err(mistake) => mistakes.push(mistake),
         }
     }
+    policies.scope = Scope::new(sites, &policies.bundles);
     match mistakes.is_empty() {
         true => Ok(policies),
         false => Err(Mistakes(mistakes)),

@@ -3,6 +3,7 @@
 use super::bundle::NAME;
 use super::found::{Found, FoundHeld, FoundRole};
 use super::rights::{Rights, rights};
+use serde_json::Value;
 use std::collections::BTreeSet;
 
 /// The tag of roles that dbproxy made.
@@ -37,13 +38,17 @@ impl Found {
 
     /// What somebody has by dbproxy's own documents.
     pub fn own_rights(&self, held: &FoundHeld) -> Rights {
+        let documents = self.own_documents(held);
+        documents.flat_map(|(_, document)| rights(document)).collect()
+    }
+
+    /// dbproxy's own documents of somebody, each with the name of its policy.
+    pub fn own_documents<'f>(&'f self, held: &'f FoundHeld) -> impl Iterator<Item = (&'f str, &'f Value)> {
         let inline = held.inline.iter().filter(|(name, _)| is_own_inline(name));
+        let inline = inline.map(|(name, document)| (name.as_str(), document));
         let attached = held.attached.iter().filter(|arn| self.is_own_managed(arn));
         let attached = attached.filter_map(|arn| self.managed.get(arn));
-        let documents = inline
-            .map(|(_, document)| document)
-            .chain(attached.map(|policy| &policy.document));
-        documents.flat_map(rights).collect()
+        inline.chain(attached.map(|policy| (policy.name.as_str(), &policy.document)))
     }
 
     /// Principals whose own documents name one of these ARNs.

@@ -6,7 +6,7 @@ use super::document::{MANAGED_MAX, Statement};
 use super::own::TAG;
 use super::{Bundle, Holder, Mistake, Mistakes, Placement, Policies, Site};
 use crate::provision::manifest::arn::{AccountId, PrincipalKind};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
 const DESCRIBE: [&str; 2] = ["rds:DescribeDBClusters", "rds:DescribeDBInstances"];
@@ -14,19 +14,24 @@ const DESCRIBE: [&str; 2] = ["rds:DescribeDBClusters", "rds:DescribeDBInstances"
 const LOOK: [&str; 1] = ["iam:GetAccountAuthorizationDetails"];
 const ROLE: [&str; 2] = ["iam:DeleteRolePolicy", "iam:PutRolePolicy"];
 const USER: [&str; 2] = ["iam:DeleteUserPolicy", "iam:PutUserPolicy"];
-const MAKE: [&str; 5] = [
-    "iam:CreateRole",
-    "iam:GetRole",
-    "iam:TagRole",
-    "iam:UpdateAssumeRolePolicy",
-    "iam:UpdateRole",
-];
+const MAKE: [&str; 1] = ["iam:CreateRole"];
+const KEEP: [&str; 3] = ["iam:GetRole", "iam:UpdateAssumeRolePolicy", "iam:UpdateRole"];
+/// With dbproxy's own tag and no other, which may mean something to others.
+const TAGGED: [&str; 1] = ["iam:TagRole"];
 const MANAGED: [&str; 2] = ["iam:CreatePolicy", "iam:CreatePolicyVersion"];
 /// Of what the manifest names no longer, too: dbproxy's own, known by name or tag.
 const GONE: [&str; 2] = ["iam:DeletePolicy", "iam:DeletePolicyVersion"];
 
-/// One bundle for each account. With `written`, the provisioner may write those policies.
-pub fn provisioner(sites: &[Site<'_>], written: Option<&Policies>) -> Result<Policies, Mistakes> {
+/// What the provisioner may write.
+#[derive(Debug, Clone, Copy)]
+pub struct Writing<'a> {
+    pub policies: &'a Policies,
+    /// ARNs of permissions boundaries: it writes only to those who have one of them. None: to all, whatever they say.
+    pub boundaries: &'a BTreeSet<String>,
+}
+
+/// One bundle for each account. With `writing`, the provisioner may write those policies.
+pub fn provisioner(sites: &[Site<'_>], writing: Option<Writing<'_>>) -> Result<Policies, Mistakes> {
     let mut mistakes = Vec::new();
     let mut accounts: BTreeMap<(&'static str, &AccountId), Vec<&Site<'_>>> = BTreeMap::new();
     for site in sites {
@@ -36,12 +41,12 @@ pub fn provisioner(sites: &[Site<'_>], written: Option<&Policies>) -> Result<Pol
     let mut policies = Policies::default();
     for ((partition, account), sites) in accounts {
         let mut statements = own(&sites, &mut mistakes);
-        if let Some(written) = written {
-            let bundles = written.bundles.iter();
+        if let Some(writing) = writing {
+            let bundles = writing.policies.bundles.iter();
             let bundles: Vec<&Bundle> = bundles
                 .filter(|bundle| bundle.holder.account() == account && bundle.holder.partition() == partition)
                 .collect();
-            statements.extend(writing(partition, account, &bundles));
+            statements.extend(written(partition, account, &bundles, writing.boundaries));
         }
         let account = account.clone();
         let holder = Holder::Provisioner { partition, account };
@@ -81,7 +86,12 @@ fn own(sites: &[&Site<'_>], mistakes: &mut Vec<Mistake>) -> Vec<Statement> {
 }
 
 /// Given to exactly these roles, users and policies; taken from whoever has something of dbproxy's own.
-fn writing(partition: &str, account: &AccountId, bundles: &[&Bundle]) -> Vec<Statement> {
+fn written(
+    partition: &str,
+    account: &AccountId,
+    bundles: &[&Bundle],
+    boundaries: &BTreeSet<String>,
+) -> Vec<Statement> {
     let (mut roles, mut users, mut made) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     let mut policies = BTreeSet::new();
     let mut attached = Vec::new();
@@ -110,21 +120,43 @@ fn writing(partition: &str, account: &AccountId, bundles: &[&Bundle]) -> Vec<Sta
         if bundle.placement == Placement::Managed {
             let documents = bundle.documents.iter();
             let arns: BTreeSet<String> = documents.map(|document| bundle.policy_arn(document)).collect();
-            let condition = json!({ "ArnEquals": { "iam:PolicyARN": arns } });
+            let mut condition = json!({ "ArnEquals": { "iam:PolicyARN": arns } });
+            bound(&mut condition, boundaries);
             attached.push(Statement::new(&[attach], BTreeSet::from([arn])).when(condition));
             policies.extend(arns);
         }
     }
     let mut statements = vec![
         Statement::new(&LOOK, BTreeSet::from(["*".to_owned()])),
-        Statement::new(&MAKE, made),
-        Statement::new(&ROLE, roles),
-        Statement::new(&USER, users),
+        Statement::new(&KEEP, made.clone()),
+        Statement::new(&TAGGED, made.clone())
+            .when(json!({ "ForAllValues:StringEquals": { "aws:TagKeys": [TAG.0] } })),
         Statement::new(&MANAGED, policies),
     ];
+    for (actions, holders) in [(&ROLE, roles), (&USER, users)] {
+        let mut condition = json!({});
+        bound(&mut condition, boundaries);
+        let statement = Statement::new(actions, holders);
+        statements.push(match boundaries.is_empty() {
+            true => statement,
+            false => statement.when(condition),
+        });
+    }
+    // A role that it makes would have no boundary, and the policies it puts there no limit.
+    if boundaries.is_empty() {
+        statements.push(Statement::new(&MAKE, made));
+    }
     statements.extend(attached);
     statements.extend(taking(partition, account));
     statements
+}
+
+/// Holds an action to principals that have one of these permissions boundaries.
+fn bound(condition: &mut Value, boundaries: &BTreeSet<String>) {
+    if let (Some(operators), false) = (condition.as_object_mut(), boundaries.is_empty()) {
+        let keys = json!({ "iam:PermissionsBoundary": boundaries });
+        operators.insert("StringEquals".to_owned(), keys);
+    }
 }
 
 fn taking(partition: &str, account: &AccountId) -> [Statement; 4] {

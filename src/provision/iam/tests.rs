@@ -3,6 +3,7 @@
 mod account;
 mod limits;
 mod meaning;
+mod others;
 mod properties;
 mod steps;
 mod there_and_back;

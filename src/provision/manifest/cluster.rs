@@ -25,6 +25,7 @@ pub fn read(mut node: Node<'_>) -> Option<Cluster> {
         Region::new(text).ok_or_else(|| format!("`{text}` is not a region such as `eu-west-1`"))
     });
     let resource_ids = node.set("resource_ids", FEW_MAX, resource_id).unwrap_or_default();
+    let past_ids = node.set("past_resource_ids", MANY_MAX, resource_id);
     let provisioner = node
         .parsed("provisioner", db_user)
         .or_else(|| DbUser::new(PROVISIONER).ok());
@@ -45,6 +46,7 @@ pub fn read(mut node: Node<'_>) -> Option<Cluster> {
     let cluster = Cluster {
         account,
         region,
+        past_resource_ids: past_ids.unwrap_or_default(),
         resource_ids,
         provisioner: provisioner?,
         break_glass,

@@ -25,6 +25,8 @@ pub struct Cluster {
     pub region: Option<Region>,
     /// Several during a blue/green deployment.
     pub resource_ids: BTreeSet<String>,
+    /// Its former ones: nobody is given them any more, and whoever has them by a policy of dbproxy's loses them.
+    pub past_resource_ids: BTreeSet<String>,
     /// Plans and applies; itself by IAM, and never managed by what it applies.
     pub provisioner: DbUser,
     /// Can always log in by password.

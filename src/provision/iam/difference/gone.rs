@@ -32,6 +32,10 @@ impl Draft<'_> {
         };
         let held = principal.held.inline.iter();
         for (name, document) in held.filter(|(name, _)| is_own_inline(name) && !wanted(name)) {
+            let whose = || format!("policy \"{name}\" of {}", told(named.as_str()));
+            if !self.may_take(document, whose) {
+                continue;
+            }
             let call = Call::DeleteInline {
                 holder: named.holder(),
                 policy: name.clone(),
@@ -60,6 +64,9 @@ impl Draft<'_> {
             .filter(|arn| self.found.is_own_managed(arn));
         let gone: Vec<&String> = own.filter(|arn| !wanted.contains(*arn)).collect();
         for policy in gone {
+            if !self.may_take_policy(policy) {
+                continue;
+            }
             let call = Call::Detach {
                 holder: named.holder(),
                 arn: policy.clone(),
@@ -68,6 +75,11 @@ impl Draft<'_> {
             let title = format!("detach managed {} from {}", told(policy), told(named.as_str()));
             self.step(named.as_str(), kind, title, vec![call]);
         }
+    }
+
+    fn may_take_policy(&mut self, arn: &str) -> bool {
+        let found = self.found.managed.get(arn);
+        found.is_none_or(|policy| self.may_take(&policy.document, || format!("managed {}", told(arn))))
     }
 
     fn kind_of_policy(&self, holder: &str, policy: &str) -> StepKind {
@@ -86,8 +98,11 @@ impl Draft<'_> {
             .managed
             .iter()
             .filter(|(arn, _)| self.found.is_own_managed(arn));
-        let gone = own.filter(|(arn, _)| !self.managed.contains(*arn));
+        let gone: Vec<_> = own.filter(|(arn, _)| !self.managed.contains(*arn)).collect();
         for (arn, policy) in gone {
+            if !self.may_take_policy(arn) {
+                continue;
+            }
             if let Some((group, _)) = self
                 .found
                 .groups
@@ -126,7 +141,7 @@ impl Draft<'_> {
         }
     }
 
-    /// Roles that dbproxy made or adopted.
+    /// Roles that dbproxy made or adopted, and whose documents say that they are this manifest's.
     pub(super) fn delete_roles(&mut self) {
         let own = self.found.principals.iter().filter(|(arn, principal)| {
             principal.role.as_ref().is_some_and(FoundRole::is_own) && !is_of_aws(arn)
@@ -138,7 +153,18 @@ impl Draft<'_> {
             else {
                 continue;
             };
-            let foreign = self.foreign(principal);
+            let mut documents = self.found.own_documents(&principal.held);
+            let mut of_ours = false;
+            let is_ours = documents.all(|(_, document)| {
+                let spoken = self.spoken(document);
+                of_ours |= spoken.of_ours;
+                spoken.is_ours_alone()
+            });
+            if !is_ours || !of_ours {
+                self.left_alone.insert(told(arn));
+                continue;
+            }
+            let foreign = self.foreign(arn);
             if !foreign.is_empty() {
                 self.notes.push(format!(
                     "{} is no longer in the manifest and stays, because others gave it {}: take that away, or delete \
@@ -152,17 +178,5 @@ impl Draft<'_> {
             let title = format!("delete IAM {}", told(arn));
             self.step(arn, StepKind::Destructive, title, vec![Call::DeleteRole { role }]);
         }
-    }
-
-    /// Policies that somebody else has put there.
-    fn foreign(&self, principal: &FoundPrincipal) -> Vec<String> {
-        let inline = principal.held.inline.keys().filter(|name| !is_own_inline(name));
-        let inline = inline.map(|name| format!("policy \"{name}\""));
-        let attached = principal
-            .held
-            .attached
-            .iter()
-            .filter(|arn| !self.found.is_own_managed(arn));
-        inline.chain(attached.map(|arn| told(arn))).collect()
     }
 }

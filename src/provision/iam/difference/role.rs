@@ -73,7 +73,11 @@ impl Draft<'_> {
 
     fn keep(&mut self, role: &PrincipalArn, made: &Made, found: &FoundRole) {
         let (arn, name) = (role.as_str(), role.name().to_owned());
-        let whom = told(arn);
+        let (whom, foreign) = (told(arn), self.foreign(arn));
+        if !found.is_own() && !foreign.is_empty() {
+            let (role, held) = (role.clone(), foreign);
+            return self.obstacles.push(IamObstacle::NotOwn { role, held });
+        }
         if !found.is_own() {
             let (key, value) = TAG;
             let call = Call::TagRole {
@@ -84,12 +88,13 @@ impl Draft<'_> {
             let title = format!(
                 "adopt IAM {whom}, which others made: who may assume it is the manifest's from now on, and so is its end"
             );
-            self.step(arn, StepKind::Ordinary, title, vec![call]);
+            self.step(arn, StepKind::Destructive, title, vec![call]);
         }
         let wanted = trust(made);
         let (before, after) = (rights(&found.trust), rights(&wanted));
         if before != after {
-            let kind = match before.is_subset(&after) {
+            // More would come by what others gave the role than the manifest says.
+            let kind = match before.is_subset(&after) && foreign.is_empty() {
                 true => StepKind::Ordinary,
                 false => StepKind::Destructive,
             };

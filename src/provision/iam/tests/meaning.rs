@@ -2,7 +2,7 @@
 
 use super::{made, made_with, manifest, printed, sites};
 use crate::domain::endpoint::Region;
-use crate::provision::iam::provisioner::provisioner;
+use crate::provision::iam::provisioner::{Writing, provisioner};
 use crate::provision::iam::render::cloudformation::{self, TemplateError};
 use crate::provision::iam::render::{commands, json, terraform};
 use crate::provision::iam::{Known, Mistake, Placement};
@@ -223,7 +223,16 @@ fn the_provisioner_changes_nothing_of_rds_and_only_these_roles() {
         without.contains("dbuser:db-A/dbproxy_provisioner") && !without.contains("iam:"),
         "{without}"
     );
-    let with = json::render(&provisioner(&sites, Some(&policies)).unwrap());
+    let with = json::render(
+        &provisioner(
+            &sites,
+            Some(Writing {
+                policies: &policies,
+                boundaries: &[].into(),
+            }),
+        )
+        .unwrap(),
+    );
     assert!(
         with.contains("iam:PutRolePolicy") && with.contains("role/p/r\""),
         "{with}"
@@ -251,5 +260,55 @@ fn the_provisioner_changes_nothing_of_rds_and_only_these_roles() {
             !is_wide || own.contains("policy/dbproxy-connect-*") || own.contains("managed-by"),
             "{statement}"
         );
+    }
+}
+
+#[test]
+fn with_a_boundary_the_provisioner_writes_only_to_whom_it_holds() {
+    let text = format!(
+        "{HEAD}users.u.principals = ['arn:aws:iam::111122223333:role/r', 'arn:aws:iam::111122223333:user/s']\n\
+         [[clusters.c.cross_account]]\nname = 'x'\nexternal_id = 'secret'\nusers = ['u']\n\
+         trusts = ['arn:aws:iam::444455556666:role/v']\n"
+    );
+    let manifest = manifest(&text);
+    let sites = sites(&manifest, &Known::default()).unwrap();
+    let policies = super::policies(&sites).unwrap();
+    let boundary = "arn:aws:iam::111122223333:policy/limit".to_owned();
+    for boundaries in [[].into(), [boundary.clone()].into()] {
+        let writing = Writing {
+            policies: &policies,
+            boundaries: &boundaries,
+        };
+        let printed = json::render(&provisioner(&sites, Some(writing)).unwrap());
+        let printed: Value = serde_json::from_str(&printed).unwrap();
+        let documents = printed["provisioner:111122223333"]["policies"]
+            .as_object()
+            .unwrap();
+        let statements = documents
+            .values()
+            .flat_map(|one| one["Statement"].as_array().unwrap());
+        let mut puts = 0;
+        for statement in statements {
+            let action = statement["Action"].to_string();
+            if action.contains("iam:Put") || action.contains("iam:Attach") {
+                puts += 1;
+                let held = &statement["Condition"]["StringEquals"]["iam:PermissionsBoundary"];
+                let expected = if boundaries.is_empty() {
+                    Value::Null
+                } else {
+                    json!([boundary])
+                };
+                assert_eq!(*held, expected, "{statement}");
+            }
+            assert!(
+                boundaries.is_empty() || !action.contains("iam:CreateRole"),
+                "{statement}"
+            );
+            if action.contains("iam:TagRole") {
+                let keys = &statement["Condition"]["ForAllValues:StringEquals"]["aws:TagKeys"];
+                assert_eq!(*keys, json!(["managed-by"]));
+            }
+        }
+        assert_eq!(puts, 2);
     }
 }

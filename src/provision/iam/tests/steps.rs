@@ -6,6 +6,7 @@ use crate::platform::aws::iam::Call;
 use crate::provision::iam::Policies;
 use crate::provision::iam::difference::IamObstacle;
 use crate::provision::iam::found::FoundManaged;
+use crate::provision::iam::provisioner::{Writing, provisioner};
 use serde_json::json;
 use std::fmt::Write as _;
 
@@ -225,7 +226,7 @@ fn a_role_for_others_is_made_kept_and_deleted() {
         ["! take policy \"dbproxy-connect-1\" out of role \"x\""],
         "others use it"
     );
-    assert!(guest.difference(&wanted("")).plan.notes[0].contains("stays"));
+    assert!(guest.difference(&wanted("")).plan.notes[0].contains("role \"x\""));
     let titles = found.become_(&wanted(""));
     assert_eq!(titles.last().unwrap(), "! delete IAM role \"x\"");
     assert_eq!(found, with(&[]));
@@ -240,7 +241,7 @@ fn a_role_of_others_is_adopted_with_a_word() {
     found.principals.insert(arn("role", "x"), entry);
     assert_eq!(found.difference(&wanted("")).plan.steps, [], "a stranger's");
     let titles = found.become_(&wanted(CROSS));
-    assert!(titles[0].starts_with("adopt IAM role \"x\""), "{titles:?}");
+    assert!(titles[0].starts_with("! adopt IAM role \"x\""), "{titles:?}");
     assert_eq!(titles[1], "! change who may assume IAM role \"x\"");
     assert!(found.role("x").is_own());
 }
@@ -340,7 +341,12 @@ fn the_provisioner_may_do_what_steps_do_and_no_more() {
     let manifest = super::manifest(&text);
     let sites = super::sites(&manifest, &Default::default()).unwrap();
     let policies = super::policies(&sites).unwrap();
-    let provisioner = crate::provision::iam::provisioner::provisioner(&sites, Some(&policies)).unwrap();
+    let boundaries = [].into();
+    let writing = Writing {
+        policies: &policies,
+        boundaries: &boundaries,
+    };
+    let provisioner = provisioner(&sites, Some(writing)).unwrap();
     let documents = provisioner.bundles.iter().flat_map(|bundle| &bundle.documents);
     let actions = documents
         .flat_map(|document| &document.statements)
