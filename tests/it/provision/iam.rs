@@ -1,6 +1,7 @@
 //! The IAM plane: applied by an identity that may no more than `iam-policy` prints for it, and seen by those who log in.
 
 mod denied;
+mod others;
 mod whole;
 
 use super::command_line::House;
@@ -169,7 +170,10 @@ fn who_is_granted_connects_and_who_is_revoked_does_not() {
     let told = house.run(&["apply", "--iam"]).done();
     assert_eq!(
         told.last(),
-        "done: cluster orders and IAM are what the manifest says"
+        format!(
+            "done: cluster orders and IAM of account {} are what the manifest says",
+            sandbox.text("/aws/accounts/a")
+        )
     );
     assert!(told.err.contains("[IAM 1/1] put policy"), "{}", told.all());
     assert_eq!(estate.steps(), [Value::Null; 0]);
@@ -255,7 +259,15 @@ fn what_is_too_large_for_a_user_becomes_managed() {
             .ends_with("nothing to do\n")
     );
 
-    std::fs::write(&estate.house.manifest, before).unwrap();
+    // A cluster that is gone is a former resource id of another.
+    estate.house.run(&["apply", "orders", "--iam"]).done();
+    let retired = before.replacen("account_id", "past_resource_ids = ['cluster-FAR']\naccount_id", 1);
+    std::fs::write(&estate.house.manifest, &before).unwrap();
+    estate
+        .house
+        .run(&["apply", "--iam", "--allow-destructive"])
+        .refused("speaks of");
+    std::fs::write(&estate.house.manifest, retired).unwrap();
     estate
         .house
         .run(&["apply", "--iam", "--allow-destructive"])

@@ -1,7 +1,9 @@
 //! What has dbproxy's name and speaks of what this manifest does not know: another manifest's, as far as can be told.
 
-use super::{Draft, IamObstacle, TOLD_MAX, is_of_aws, told};
+use super::obstacle::{IamObstacle, TOLD_MAX};
+use super::{Draft, is_of_aws, told};
 use crate::provision::iam::Placement;
+use crate::provision::iam::own::is_own_inline;
 use crate::provision::iam::scope::Spoken;
 use crate::provision::manifest::arn::PrincipalArn;
 use serde_json::Value;
@@ -81,7 +83,7 @@ impl Draft<'_> {
         };
         let held = &principal.held;
         let inline = held.inline.keys();
-        let inline = inline.filter(|name| !crate::provision::iam::own::is_own_inline(name));
+        let inline = inline.filter(|name| !is_own_inline(name));
         let inline = inline.map(|name| format!("policy \"{name}\""));
         let attached = held.attached.iter().filter(|arn| !self.found.is_own_managed(arn));
         inline.chain(attached.map(|arn| told(arn))).collect()

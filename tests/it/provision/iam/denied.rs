@@ -94,10 +94,12 @@ fn what_was_reviewed_is_what_runs_in_iam_too() {
         .run(&["apply", "--iam", "--plan-in", path])
         .refused("made without --iam");
     house.run(&["plan", "--iam", "--plan-out", path]).done();
-    let document = json!({"Version": "2012-10-17", "Statement": [
-        {"Effect": "Allow", "Action": "rds-db:connect", "Resource": "arn:aws:rds-db:us-east-1:1:dbuser:x/y"}]});
+    let printed = house.run(&["iam-policy"]).done();
+    let printed: serde_json::Value = serde_json::from_str(&printed.out).unwrap();
+    let document = printed[&estate.arn]["policies"]["dbproxy-connect-1"].to_string();
+    let document = document.replace("/it_i_a", "/somebody");
     let moved = super::BY_HAND.replace("by-hand", "dbproxy-connect-1");
-    boto(&sandbox, "root_a", &moved, &[&estate.name, &document.to_string()]);
+    boto(&sandbox, "root_a", &moved, &[&estate.name, &document]);
     let told = house
         .run(&["apply", "--plan-in", path])
         .refused("the account has moved");

@@ -44,7 +44,7 @@ fn a_bootstrap_does_both_planes_and_drift_reads_the_account_itself() {
 
     let told = estate.house.run(&bootstrap).done();
     assert!(
-        told.last().starts_with("done: cluster orders and IAM are"),
+        told.last().starts_with("done: cluster orders and IAM of account"),
         "{}",
         told.all()
     );
