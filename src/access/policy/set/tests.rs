@@ -42,6 +42,7 @@ fn target() -> Arc<Target> {
         trust: TrustRoots::Shipped(RootsKind::Rds),
         users: Users::Listed(vec![user("app_ro"), user("app_rw"), user("owner")]),
         db_roles: [(DbRole::new("reader").unwrap(), vec![user("app_ro")])].into(),
+        cluster: None,
         declared: Default::default(),
         databases: vec![DatabaseName::new("app").unwrap()],
         default_database: None,
