@@ -174,9 +174,8 @@ mod tests {
     async fn what_was_read_first_is_not_in_force_last() {
         let path = std::env::temp_dir().join(format!("dbproxy-book-{}.toml", std::process::id()));
         std::fs::write(&path, manifest("first")).unwrap();
-        let text = format!(
-            "manifest = {path:?}\n[targets.a]\nendpoint = \"a.abc.us-east-1.rds.amazonaws.com\"\n"
-        );
+        let text =
+            format!("manifest = {path:?}\n[targets.a]\nendpoint = \"a.abc.us-east-1.rds.amazonaws.com\"\n");
         let settings = check(text.parse().unwrap(), CommandLine::default(), &|_| None).unwrap();
         let catalog = Arc::new(Catalog::new(settings.targets));
         let book = Arc::new(Book::new(settings.manifest.unwrap()));
@@ -196,7 +195,9 @@ mod tests {
         let entry = world.0.entry(&crate::domain::name::TargetName::new("a").unwrap());
         assert!(entry.unwrap().now().users.lists(&second));
         let gone = book.read(&world, &Refused::default(), false).await;
-        let Some(Read::Broken { why, .. }) = gone else { panic!("{gone:?}") };
+        let Some(Read::Broken { why, .. }) = gone else {
+            panic!("{gone:?}")
+        };
         let again = book.read(&world, &Refused(Some(why)), false).await;
         assert_eq!(again, Some(Read::Same), "told once");
     }

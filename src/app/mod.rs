@@ -306,13 +306,9 @@ fn take_back(
     let book = book.filter(|_| wanted)?.clone();
     let targets = settings.targets.iter();
     let served = targets.filter(|target| target.credential.broker().is_none());
-    Some(TakeBack {
-        shared: shared.clone(),
-        book,
-        background: background.clone(),
-        dial: settings.dial,
-        served: served.map(|target| target.name.clone()).collect(),
-    })
+    let served = served.map(|target| target.name.clone()).collect();
+    let around = (shared.clone(), book);
+    Some(TakeBack::new(around, background.clone(), settings.dial, served))
 }
 
 fn served(catalog: &Catalog, settings: &Settings) -> Arc<[Arc<Entry>]> {

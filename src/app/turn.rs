@@ -18,7 +18,10 @@ pub type Held = OwnedMutexGuard<()>;
 impl Turn {
     /// Reads when it is time. The turn is over when the reading really is, so that readings that hang do not heap up;
     /// what comes too late counts for nothing.
-    pub async fn read<T: Send + 'static>(&self, read: impl FnOnce() -> T + Send + 'static) -> Option<(Held, T)> {
+    pub async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce() -> T + Send + 'static,
+    ) -> Option<(Held, T)> {
         let reading = async {
             let held = self.0.clone().lock_owned().await;
             aside(move || (held, read())).await

@@ -16,10 +16,7 @@ pub fn text(path: &Path, most: u64) -> io::Result<String> {
 
 fn open(path: &Path) -> io::Result<File> {
     let at_once = OFlags::NONBLOCK.bits().cast_signed();
-    let file = OpenOptions::new()
-        .read(true)
-        .custom_flags(at_once)
-        .open(path)?;
+    let file = OpenOptions::new().read(true).custom_flags(at_once).open(path)?;
     match file.metadata()?.is_file() {
         true => Ok(file),
         false => Err(io::Error::other("is not a regular file")),

@@ -58,6 +58,8 @@ pub struct NotPermitted {
     pub action: &'static str,
     pub user: DbUser,
     pub target: String,
+    /// As the access manifest calls it.
+    cluster: String,
     pub database: DatabaseName,
     pub role: Option<DbRole>,
     pub instead: Alternatives,
@@ -74,11 +76,14 @@ fn with_role(role: Option<&DbRole>) -> String {
 
 impl NotPermitted {
     pub(super) fn of(question: &Question, forbidden_by: Vec<String>, instead: Alternatives) -> Self {
+        let cluster = question.target.cluster.as_ref();
+        let cluster = cluster.unwrap_or(&question.target.name);
         Self {
             caller: question.caller.to_string(),
             action: question.action.as_str(),
             user: question.db_user.clone(),
             target: question.target.name.to_string(),
+            cluster: cluster.to_string(),
             database: question.database.clone(),
             role: question.role.clone(),
             instead,
@@ -108,9 +113,9 @@ impl NotPermitted {
         };
         let renewed = format!(
             "The grant of \"{role}\" to \"{user}\" ended at {end}. Whoever keeps the access manifest gives it anew: \
-             `dbproxy grant {user} {role} --cluster {target} --expires 8h`.",
+             `dbproxy grant {user} {role} --cluster {cluster} --expires 8h`.",
             user = self.user,
-            target = self.target,
+            cluster = self.cluster,
             end = rfc3339(*end),
         );
         match self.instead.permitted.as_slice() {

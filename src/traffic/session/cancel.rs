@@ -234,7 +234,7 @@ mod tests {
                 users: Users::Any,
                 db_roles: Default::default(),
                 cluster: None,
-        declared: Default::default(),
+                declared: Default::default(),
                 databases: Vec::new(),
                 default_database: None,
                 default_db_user: None,

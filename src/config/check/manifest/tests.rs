@@ -251,7 +251,10 @@ fn a_cluster_that_is_named_must_be_there() {
     );
     let broker = "[targets.b]\nendpoint = \"broker.example\"\ncredential = { kind = \"broker\" }\n";
     let found = own.mistakes(&format!("{broker}cluster = \"a\"\n"));
-    assert!(found[0].starts_with("targets.b.cluster: is not for a broker"), "{found:?}");
+    assert!(
+        found[0].starts_with("targets.b.cluster: is not for a broker"),
+        "{found:?}"
+    );
     let text = format!("{B}db_users = [\"x\"]\ncluster = \"a\"\n");
     let alone = check(text.parse().unwrap(), CommandLine::default(), &|_| None).unwrap_err();
     assert!(alone.lines()[0].starts_with("targets.b.cluster: goes with `manifest`"));
