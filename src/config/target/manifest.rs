@@ -208,8 +208,8 @@ impl Said<'_> {
         let mut declared = Declared::default();
         let entries = self.cluster.users.iter();
         for (user, entry) in entries.filter(|(user, _)| users.lists(user)) {
-            for principal in &entry.principals {
-                declared.may_be(user, principal.as_str());
+            for (principal, until) in &entry.principals {
+                declared.may_be(user, principal.as_str(), *until);
             }
             for grant in &entry.roles {
                 declared.has_role(user, &grant.role, grant.until);
@@ -222,9 +222,9 @@ impl Said<'_> {
             });
             for user in cross.users.iter().filter(|user| users.lists(user)) {
                 for trusted in &cross.trusts {
-                    declared.may_be(user, trusted.as_str());
+                    declared.may_be(user, trusted.as_str(), None);
                 }
-                role.iter().for_each(|role| declared.may_be(user, role));
+                role.iter().for_each(|role| declared.may_be(user, role, None));
             }
         }
         declared

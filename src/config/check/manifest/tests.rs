@@ -106,7 +106,7 @@ fn a_target_is_what_its_cluster_says() {
             arn: arn.to_owned(),
             permission_set: None,
         };
-        target.declared.names(&principal, &user(name))
+        target.declared.names(&principal, &user(name), None)
     };
     assert!(names("arn:aws:iam::111122223333:role/app", "app"));
     assert!(!names("arn:aws:iam::111122223333:role/app", "tool"));

@@ -339,7 +339,7 @@ fn the_provisioner_may_do_what_steps_do_and_no_more() {
     let text = all(200);
     let manifest = super::manifest(&text);
     let sites = super::sites(&manifest, &Default::default()).unwrap();
-    let policies = super::policies(&sites).unwrap();
+    let policies = super::policies(&sites, std::time::SystemTime::UNIX_EPOCH).unwrap();
     let provisioner = crate::provision::iam::provisioner::provisioner(&sites, Some(&policies)).unwrap();
     let documents = provisioner.bundles.iter().flat_map(|bundle| &bundle.documents);
     let actions = documents
