@@ -226,6 +226,7 @@ fn orders() -> Arc<Target> {
         account_id: None,
         trust: TrustRoots::Shipped(RootsKind::Rds),
         db_roles: [(DbRole::new("reader").unwrap(), users.clone())].into(),
+        cluster: None,
         declared: Default::default(),
         users: Users::Listed(users),
         databases: Vec::new(),

@@ -29,7 +29,7 @@
 //! | 4 | [`admin`] | HTTP for operators |
 //! | 3 | [`traffic`], [`provision`] | `peers`, `relay`, `upstream` < `session` < `listener`; roles and privileges in the database |
 //! | 2 | [`access`] | `identity`, `policy`, `catalog`, `credential`, `audit` |
-//! | 1 | [`platform`] | `wire`, `tls`, `http`, `aws`, `task`, `telemetry`, `clock`, `process` |
+//! | 1 | [`platform`] | `wire`, `tls`, `http`, `aws`, `task`, `telemetry`, `clock`, `file`, `process` |
 //! | 0 | [`domain`], [`error`] | plain data |
 
 #![cfg_attr(

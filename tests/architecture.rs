@@ -18,6 +18,7 @@ const FLOORS: &[&[&str]] = &[
     &[
         "platform::aws",
         "platform::clock",
+        "platform::file",
         "platform::http",
         "platform::process",
         "platform::task",

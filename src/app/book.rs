@@ -1,8 +1,11 @@
 //! The access manifest in force: read again as the policies are, and what its change does to targets and sessions.
 
 use super::reload::record;
+use super::turn::Turn;
 use super::watch::review;
 use crate::access::audit::By;
+use crate::access::catalog::Catalog;
+use crate::access::policy::Policy;
 use crate::admin::Reloaded;
 use crate::config::ManifestSetting;
 use crate::config::source::process_environment;
@@ -25,6 +28,7 @@ struct InForce {
 pub struct Book {
     setting: ManifestSetting,
     in_force: ArcSwap<InForce>,
+    turn: Turn,
     /// Another one is in force.
     pub changed: Notify,
 }
@@ -33,6 +37,12 @@ pub struct Book {
 #[derive(Debug, Clone, Default)]
 pub struct Refused(Option<String>);
 
+/// What the manifest has a say in.
+type World = (Arc<Catalog>, Arc<Policy>);
+
+const TOO_LONG: &str = "the access manifest could not be read: it takes too long";
+
+#[derive(Debug, PartialEq)]
 enum Read {
     Same,
     Broken { read: String, why: String },
@@ -48,6 +58,7 @@ impl Book {
         Self {
             setting,
             in_force: ArcSwap::from_pointee(in_force),
+            turn: Turn::default(),
             changed: Notify::new(),
         }
     }
@@ -56,23 +67,32 @@ impl Book {
         self.in_force.load().manifest.clone()
     }
 
-    fn read(&self, shared: &Shared, refused: &Refused, asked: bool) -> Read {
-        let text = match self.setting.text_now() {
-            Ok(text) => text,
-            Err(why) if !asked && refused.0.as_ref() == Some(&why) => return Read::Same,
-            Err(why) => {
-                let read = why.clone();
-                return Read::Broken { read, why };
-            }
+    /// `None`: it broke down.
+    async fn read(self: &Arc<Self>, world: &World, refused: &Refused, asked: bool) -> Option<Read> {
+        let setting = self.setting.clone();
+        let read = self.turn.read(move || setting.text_now()).await;
+        let (turn, text) = match read {
+            Some((turn, Ok(text))) => (turn, text),
+            Some((_, Err(why))) => return Some(refused.unreadable(why, asked)),
+            None => return Some(refused.unreadable(TOO_LONG.to_owned(), asked)),
         };
         if !asked && (self.in_force.load().text == text || refused.0.as_ref() == Some(&text)) {
-            return Read::Same;
+            return Some(Read::Same);
         }
+        let (book, world) = (self.clone(), world.clone());
+        let judged = aside(move || {
+            let _turn = turn;
+            book.put_into_force(&world, text)
+        });
+        judged.await
+    }
+
+    fn put_into_force(&self, (catalog, policy): &World, text: String) -> Read {
         match self.setting.with(text.clone(), &process_environment) {
             Ok((manifest, targets)) => {
-                shared.catalog.replace(targets);
+                catalog.replace(targets);
                 // After the catalog: who sees the new count sees the new targets, too.
-                shared.policy.outdate();
+                policy.outdate();
                 let manifest = Arc::new(manifest);
                 self.in_force.store(Arc::new(InForce { text, manifest }));
                 self.changed.notify_one();
@@ -80,6 +100,16 @@ impl Book {
             }
             Err(why) => Read::Broken { read: text, why },
         }
+    }
+}
+
+impl Refused {
+    fn unreadable(&self, why: String, asked: bool) -> Read {
+        if !asked && self.0.as_ref() == Some(&why) {
+            return Read::Same;
+        }
+        let read = why.clone();
+        Read::Broken { read, why }
     }
 }
 
@@ -91,11 +121,8 @@ pub async fn reload(
     refused: Refused,
     asked: bool,
 ) -> (Refused, Option<Result<usize, String>>) {
-    let read = aside({
-        let (shared, book, refused) = (shared.clone(), book.clone(), refused.clone());
-        move || book.read(&shared, &refused, asked)
-    });
-    match read.await {
+    let world = (shared.catalog.clone(), shared.policy.clone());
+    match book.read(&world, &refused, asked).await {
         None => (
             refused,
             Some(Err("the access manifest could not be read".to_owned())),
@@ -130,4 +157,48 @@ pub async fn notice(shared: &Arc<Shared>, book: &Arc<Book>, refused: Refused) ->
         record(shared, &By::FileChange, &reloaded, ending).await;
     }
     refused
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::check::{CommandLine, check};
+    use crate::domain::name::DbUser;
+
+    fn manifest(user: &str) -> String {
+        format!("[clusters.a]\n[clusters.a.users.{user}]\n")
+    }
+
+    /// Somebody reads while another has read and not yet put it into force.
+    #[tokio::test]
+    async fn what_was_read_first_is_not_in_force_last() {
+        let path = std::env::temp_dir().join(format!("dbproxy-book-{}.toml", std::process::id()));
+        std::fs::write(&path, manifest("first")).unwrap();
+        let text =
+            format!("manifest = {path:?}\n[targets.a]\nendpoint = \"a.abc.us-east-1.rds.amazonaws.com\"\n");
+        let settings = check(text.parse().unwrap(), CommandLine::default(), &|_| None).unwrap();
+        let catalog = Arc::new(Catalog::new(settings.targets));
+        let book = Arc::new(Book::new(settings.manifest.unwrap()));
+        let world = (catalog, Arc::new(Policy::built_in()));
+        let another = book.turn.read(|| ()).await;
+        let reading = tokio::spawn({
+            let (book, world) = (book.clone(), world.clone());
+            async move { book.read(&world, &Refused::default(), true).await }
+        });
+        // Time enough for a reader that does not wait.
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        std::fs::write(&path, manifest("second")).unwrap();
+        drop(another);
+        assert_eq!(reading.await.unwrap(), Some(Read::Replaced));
+        std::fs::remove_file(&path).unwrap();
+        let second = DbUser::new("second").unwrap();
+        let entry = world.0.entry(&crate::domain::name::TargetName::new("a").unwrap());
+        assert!(entry.unwrap().now().users.lists(&second));
+        let gone = book.read(&world, &Refused::default(), false).await;
+        let Some(Read::Broken { why, .. }) = gone else {
+            panic!("{gone:?}")
+        };
+        let again = book.read(&world, &Refused(Some(why)), false).await;
+        assert_eq!(again, Some(Read::Same), "told once");
+    }
 }

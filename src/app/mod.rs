@@ -11,6 +11,7 @@ mod reload;
 mod room;
 mod signals;
 mod take_back;
+mod turn;
 mod watch;
 
 pub use signals::{Signals, Stopped};
@@ -233,8 +234,9 @@ impl App {
             oddities::tell(&shared.policy, &shared.catalog);
         }
         let (place, book) = (self.policies.clone(), self.book.clone());
-        let watching = watch::run(shared, place, book, self.session_grace);
-        self.background.spawn("watch", watching);
+        let sweeping = watch::sweep(shared.clone(), self.session_grace);
+        self.background.spawn("sweep", sweeping);
+        self.background.spawn("watch", watch::files(shared, place, book));
         if let Some(house) = self.take_back.take() {
             self.background.spawn("take back", take_back::run(house));
         }
@@ -304,13 +306,9 @@ fn take_back(
     let book = book.filter(|_| wanted)?.clone();
     let targets = settings.targets.iter();
     let served = targets.filter(|target| target.credential.broker().is_none());
-    Some(TakeBack {
-        shared: shared.clone(),
-        book,
-        background: background.clone(),
-        dial: settings.dial,
-        served: served.map(|target| target.name.clone()).collect(),
-    })
+    let served = served.map(|target| target.name.clone()).collect();
+    let around = (shared.clone(), book);
+    Some(TakeBack::new(around, background.clone(), settings.dial, served))
 }
 
 fn served(catalog: &Catalog, settings: &Settings) -> Arc<[Arc<Entry>]> {

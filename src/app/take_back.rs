@@ -6,27 +6,28 @@
 
 mod agenda;
 mod attempts;
+mod open;
 
 use super::book::{self, Book};
-use super::provision::ClusterDoors;
 use super::provision::cluster::{Provisioning, TakeBackError};
 use crate::access::audit::GrantEnded;
 use crate::domain::name::{DbUser, TargetName};
 use crate::domain::reason::CloseReason;
 use crate::error::Chain;
-use crate::platform::task::Background;
+use crate::platform::task::{Background, within};
 use crate::provision::apply::ApplyError;
-use crate::provision::inspected::Inspected;
-use crate::provision::manifest::Cluster;
+use crate::provision::manifest::Manifest;
 use crate::provision::name::RoleName;
 use crate::traffic::relay::Wish;
 use crate::traffic::session::Shared;
 use crate::traffic::upstream::dial;
 use agenda::{Agenda, Over};
-use attempts::Attempts;
+use attempts::{Attempts, Before};
+use open::Open;
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
 
 /// Clocks are set, and machines sleep: never longer than this without a look at the time.
@@ -34,15 +35,20 @@ const LOOK: Duration = Duration::from_secs(60);
 /// How long sessions have to end by themselves, with a word for the client, before the server ends them.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 const POLL: Duration = Duration::from_millis(50);
+/// A server that answers nothing any more is given up after this, and tried again like one that refuses.
+const ANSWER: Duration = Duration::from_secs(120);
+/// Answers of clusters on their way.
+const ANSWERS: usize = 16;
 
 #[derive(Debug)]
 pub struct TakeBack {
-    pub shared: Arc<Shared>,
-    pub book: Arc<Book>,
-    pub background: Background,
-    pub dial: dial::Config,
+    shared: Arc<Shared>,
+    book: Arc<Book>,
+    background: Background,
+    dial: dial::Config,
     /// Targets that this dbproxy serves.
-    pub served: Vec<TargetName>,
+    served: Vec<TargetName>,
+    agenda: Mutex<Agenda>,
 }
 
 /// What one attempt came to.
@@ -53,137 +59,169 @@ struct Done {
     in_database: u64,
 }
 
-/// Until dbproxy drains.
+/// Until dbproxy drains. Each cluster is worked at by itself: one that hangs holds up no other.
 pub async fn run(house: TakeBack) {
-    let mut agenda = Agenda::default();
+    let house = Arc::new(house);
+    let (answers, mut answered) = mpsc::channel(ANSWERS);
     let mut attempts = Attempts::default();
     loop {
-        let wait = house.round(&mut agenda, &mut attempts).await;
+        let wait = house.round(&mut attempts, &answers).await;
         tokio::select! {
             () = house.shared.shutdown.drain.cancelled() => return,
             () = house.book.changed.notified() => {}
+            Some((name, all_done)) = answered.recv() => attempts.note(&name, all_done, Instant::now()),
             () = sleep(wait.min(LOOK)) => {}
         }
     }
 }
 
 impl TakeBack {
-    /// Does what is due. How long until there is more to do.
-    async fn round(&self, agenda: &mut Agenda, attempts: &mut Attempts) -> Duration {
+    pub fn new(
+        (shared, book): (Arc<Shared>, Arc<Book>),
+        background: Background,
+        dial: dial::Config,
+        served: Vec<TargetName>,
+    ) -> Self {
+        Self {
+            shared,
+            book,
+            background,
+            dial,
+            served,
+            agenda: Mutex::default(),
+        }
+    }
+
+    fn agenda(&self) -> MutexGuard<'_, Agenda> {
+        self.agenda.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Clusters that this dbproxy leads to.
+    fn clusters(&self, manifest: &Manifest) -> Vec<TargetName> {
+        let catalog = &self.shared.catalog;
+        let names = manifest.clusters.keys();
+        let led_to = names.filter(|name| catalog.that_lead_to(name, &self.served).next().is_some());
+        led_to.cloned().collect()
+    }
+
+    /// Begins what is due. How long until there is more to do.
+    async fn round(
+        self: &Arc<Self>,
+        attempts: &mut Attempts,
+        answers: &mpsc::Sender<(TargetName, bool)>,
+    ) -> Duration {
         let now = self.shared.clock.now();
-        if agenda.is_due(&self.book.manifest(), &self.served, now) {
+        let manifest = self.book.manifest();
+        let is_due = self.agenda().is_due(&manifest, &self.clusters(&manifest), now);
+        if is_due {
             // A grant may have been given anew a moment ago.
             book::notice(&self.shared, &self.book, book::Refused::default()).await;
         }
         let manifest = self.book.manifest();
-        agenda.forget_all_but(&manifest);
-        for name in &self.served {
+        let clusters = self.clusters(&manifest);
+        self.agenda().forget_all_but(&manifest);
+        for name in &clusters {
+            if attempts.is_under_way(name) {
+                continue;
+            }
             let cluster = manifest.clusters.get(name);
-            let due = cluster.map(|cluster| (cluster, agenda.due(name, cluster, now)));
-            let Some((cluster, due)) = due.filter(|(_, due)| !due.is_empty()) else {
+            let due = cluster.map(|cluster| self.agenda().due(name, cluster, now));
+            let Some(due) = due.filter(|due| !due.is_empty()) else {
                 attempts.forget(name);
                 continue;
             };
-            if attempts.is_time(name, Instant::now()) {
-                let all_done = self.cluster(name, cluster, due, agenda, attempts).await;
-                attempts.note(name, all_done, Instant::now());
+            if let Some(before) = attempts.begin(name, Instant::now()) {
+                self.set_to_work(name.clone(), manifest.clone(), due, before, answers.clone());
             }
         }
         let now = self.shared.clock.now();
-        let end = agenda.next(&manifest, &self.served, now);
+        let end = self.agenda().next(&manifest, &clusters, now);
         let end = end.map(|end| end.duration_since(now).unwrap_or_default());
         let again = attempts.next();
         let again = again.map(|next| next.saturating_duration_since(Instant::now()));
         end.into_iter().chain(again).min().unwrap_or(LOOK)
     }
 
-    /// Whether all is done.
-    async fn cluster(
-        &self,
-        name: &TargetName,
-        cluster: &Cluster,
+    fn set_to_work(
+        self: &Arc<Self>,
+        name: TargetName,
+        manifest: Arc<Manifest>,
         due: Vec<Over>,
-        agenda: &mut Agenda,
-        attempts: &Attempts,
-    ) -> bool {
-        let opened = self.open(name, cluster).await;
+        before: Before,
+        answers: mpsc::Sender<(TargetName, bool)>,
+    ) {
+        let (house, background, cluster) = (self.clone(), self.background.clone(), name.clone());
+        self.background.spawn("take back in a cluster", async move {
+            let work = async move { house.cluster(&cluster, &manifest, due, before).await };
+            // One that broke down is not done.
+            let all_done = background.run(work).await.unwrap_or(false);
+            let _ = answers.send((name, all_done)).await;
+        });
+    }
+
+    /// Whether all is done.
+    async fn cluster(&self, name: &TargetName, manifest: &Manifest, due: Vec<Over>, before: Before) -> bool {
+        let opened = within(ANSWER, self.open(name, manifest)).await;
+        let opened = opened.unwrap_or_else(|| Err(Failed::silent()));
         let mut all_done = true;
         for over in due {
-            let (done, outcome) = match &opened {
-                Ok((provisioning, inspected)) => {
-                    self.user(name, provisioning, inspected, &over, agenda).await
-                }
-                Err(why) => (Done::default(), Err(why.clone())),
+            let mut done = Done::default();
+            let outcome = match &opened {
+                Ok(open) => within(ANSWER, self.user(name, open, &over, &mut done)).await,
+                Err(why) => Some(Err(why.clone())),
             };
+            let outcome = outcome.unwrap_or_else(|| Err(Failed::silent()));
             let is_done = outcome.is_ok();
             all_done &= is_done;
-            self.tell(name, &over, &done, outcome, attempts).await;
+            self.tell(name, &over, &done, outcome, before).await;
             if is_done {
-                agenda.done(name, over);
+                self.agenda().done(name, over);
             }
         }
         all_done
     }
 
-    async fn open(&self, name: &TargetName, cluster: &Cluster) -> Result<(Provisioning, Inspected), Failed> {
-        let failed = |error: &dyn std::error::Error| Failed {
-            why: Chain(error).to_string(),
-            busy: false,
-        };
-        let entry = self.shared.catalog.entry(name);
-        let target = entry.map(|entry| entry.now()).ok_or_else(|| Failed {
-            why: "the target is gone".to_owned(),
-            busy: false,
-        })?;
-        let credentials = self.shared.credentials.clone();
-        let provisioner = cluster.provisioner.clone();
-        let doors = ClusterDoors::with(credentials, self.dial, &self.background, &target, provisioner);
-        let provisioning = Provisioning::by(doors.map_err(|error| failed(&error))?, cluster.clone());
-        let inspected = provisioning.look().await.map_err(|error| failed(&error))?;
-        Ok((provisioning, inspected))
-    }
-
-    /// `Some(true)` of the outcome: there was something to take back.
+    /// `true` of the outcome: there was something to take back.
     async fn user(
         &self,
         name: &TargetName,
-        provisioning: &Provisioning,
-        inspected: &Inspected,
+        open: &Open,
         over: &Over,
-        agenda: &mut Agenda,
-    ) -> (Done, Result<bool, Failed>) {
-        let mut done = Done::default();
+        done: &mut Done,
+    ) -> Result<bool, Failed> {
         let roles: BTreeSet<RoleName> = over.roles.keys().map(RoleName::from).collect();
-        let taken = match provisioning.take_back(inspected, &over.user, &roles).await {
-            Ok(taken) => taken,
-            Err(error) => return (done, Err(error.into())),
-        };
+        let taken = open.home.take_back(&open.inspected, &over.user, &roles).await?;
         if taken {
-            agenda.revoked(name, &over.user);
+            self.agenda().revoked(name, &over.user);
         }
         done.here = self.end_here(name, &over.user).await;
         // Where somebody else has revoked it, they end what is in the database: what is there now may be new.
-        if !agenda.is_revoked(name, &over.user) {
-            return (done, Ok(false));
+        if !self.agenda().is_revoked(name, &over.user) {
+            return Ok(false);
         }
-        match provisioning.end_sessions(&over.user).await {
-            Ok(ended) => {
-                done.in_database = ended.ended;
-                match ended.left {
-                    0 => (done, Ok(true)),
-                    left => (done, Err(TakeBackError::Open(left).into())),
-                }
-            }
-            Err(error) => (done, Err(TakeBackError::from(error).into())),
+        let mut left = 0_u64;
+        // Each server of a cluster tells of its own sessions alone.
+        for way in open.ways() {
+            let ended = way.end_sessions(&over.user).await.map_err(TakeBackError::from)?;
+            done.in_database = done.in_database.saturating_add(ended.ended);
+            left = left.saturating_add(ended.left);
+        }
+        match left {
+            0 => Ok(true),
+            left => Err(TakeBackError::Open(left).into()),
         }
     }
 
-    /// Ends the user's sessions here, and waits for a moment until they have ended. How many there were.
+    /// Ends the user's sessions here, through whatever target, and waits for a moment until they have ended. How many there
+    /// were.
     async fn end_here(&self, name: &TargetName, user: &DbUser) -> usize {
         let shared = &self.shared;
         let own = || {
             let mut all = shared.registry.all();
-            all.retain(|facts| facts.permit.target().name == *name && facts.permit.db_user() == user);
+            all.retain(|facts| {
+                let target = shared.target_of(&facts.permit);
+                target.cluster.as_ref() == Some(name) && facts.permit.db_user() == user
+            });
             all
         };
         let sessions = own();
@@ -209,7 +247,7 @@ impl TakeBack {
         over: &Over,
         done: &Done,
         outcome: Result<bool, Failed>,
-        attempts: &Attempts,
+        before: Before,
     ) {
         let roles: Vec<String> = over.roles.keys().map(ToString::to_string).collect();
         let (target, db_user, all) = (name.as_str(), over.user.as_str(), roles.join(", "));
@@ -243,7 +281,7 @@ impl TakeBack {
                     db_user,
                     db_roles = all,
                     error = failed.why,
-                    again_in_seconds = attempts.pause(name).as_secs(),
+                    again_in_seconds = before.pause.as_secs(),
                     "a grant has ended and could NOT be taken back: whoever has it in the database keeps it"
                 );
                 self.shared.metrics.grants_taken_back(false);
@@ -251,7 +289,7 @@ impl TakeBack {
             }
         };
         // Once is enough for the record, until it is done.
-        if error.is_some() && attempts.is_repeated(name) {
+        if error.is_some() && before.failed {
             return;
         }
         let ended = GrantEnded {
@@ -272,6 +310,15 @@ struct Failed {
     why: String,
     /// Another run has the lock.
     busy: bool,
+}
+
+impl Failed {
+    fn silent() -> Self {
+        Self {
+            why: format!("the server does not answer for {} seconds", ANSWER.as_secs()),
+            busy: false,
+        }
+    }
 }
 
 impl From<TakeBackError> for Failed {

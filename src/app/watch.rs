@@ -3,6 +3,7 @@
 use super::book::{self, Book};
 use super::oddities;
 use super::reload::record;
+use super::turn::Turn;
 use crate::access::audit::By;
 use crate::access::policy::Policy;
 use crate::access::policy::set::{PolicyFile, Set, read};
@@ -12,15 +13,16 @@ use crate::error::Chain;
 use crate::platform::task::aside;
 use crate::traffic::relay::Wish;
 use crate::traffic::session::Shared;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Interval, MissedTickBehavior, interval};
 
 /// How often sessions are looked at.
 const SWEEP: Duration = Duration::from_secs(1);
-/// Every so many looks the policies' files are read: a change counts within five seconds.
-const SWEEPS_BETWEEN_READS: u32 = 5;
+/// How often the files are read.
+const READ: Duration = Duration::from_secs(5);
+const TOO_LONG: &str = "the policies could not be read: it takes too long";
 
 /// What was read last, to notice what is new.
 #[derive(Debug, Clone, Default)]
@@ -34,6 +36,7 @@ pub struct Seen {
 #[derive(Debug, Clone)]
 pub struct Place {
     pub dir: PathBuf,
+    turn: Turn,
 }
 
 impl Place {
@@ -41,16 +44,14 @@ impl Place {
     pub fn of(setting: &PolicySetting) -> Option<Self> {
         Some(Self {
             dir: setting.dir.clone()?,
+            turn: Turn::default(),
         })
     }
 }
 
-/// Looks after sessions, policies and the access manifest until the end.
-pub async fn run(shared: Arc<Shared>, place: Option<Place>, book: Option<Arc<Book>>, grace: Duration) {
-    let mut ticks = interval(SWEEP);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let (mut seen, mut refused) = (Seen::default(), book::Refused::default());
-    let mut count = 0u32;
+/// Ends sessions whose time is over, until the end. Nothing that can be slow stands in its way.
+pub async fn sweep(shared: Arc<Shared>, grace: Duration) {
+    let mut ticks = every(SWEEP);
     loop {
         tokio::select! {
             () = shared.shutdown.end.cancelled() => return,
@@ -58,9 +59,19 @@ pub async fn run(shared: Arc<Shared>, place: Option<Place>, book: Option<Arc<Boo
         }
         shared.registry.sweep(shared.clock.now(), grace);
         shared.audit.try_again();
-        count = count.wrapping_add(1);
-        if !count.is_multiple_of(SWEEPS_BETWEEN_READS) {
-            continue;
+    }
+}
+
+/// Looks after policies and the access manifest until the end.
+pub async fn files(shared: Arc<Shared>, place: Option<Place>, book: Option<Arc<Book>>) {
+    let mut ticks = every(READ);
+    // They have been read a moment ago.
+    ticks.reset();
+    let (mut seen, mut refused) = (Seen::default(), book::Refused::default());
+    loop {
+        tokio::select! {
+            () = shared.shutdown.end.cancelled() => return,
+            _ = ticks.tick() => {}
         }
         if let Some(book) = &book {
             refused = book::notice(&shared, book, refused).await;
@@ -69,6 +80,12 @@ pub async fn run(shared: Arc<Shared>, place: Option<Place>, book: Option<Arc<Boo
             seen = notice(&shared, place, seen).await;
         }
     }
+}
+
+fn every(time: Duration) -> Interval {
+    let mut ticks = interval(time);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
 }
 
 /// Reads the policies again, and puts on record what has become of it if they have changed.
@@ -91,12 +108,9 @@ pub async fn reload(
     seen: Seen,
     asked: bool,
 ) -> (Seen, Option<Result<usize, String>>) {
-    let (dir, policy) = (place.dir.clone(), shared.policy.clone());
-    let again = seen.clone();
-    let read = aside(move || read_anew(&policy, &dir, seen, asked)).await;
-    match read {
+    match read_anew(&shared.policy, place, seen.clone(), asked).await {
         Some(Read::Same(seen)) => (seen, None),
-        None => (again, Some(Err("the policies could not be read".to_owned()))),
+        None => (seen, Some(Err("the policies could not be read".to_owned()))),
         Some(Read::Broken(seen, why)) => {
             tracing::error!(error = %why, "policies were not reloaded, the present ones stay in force");
             shared.metrics.policy_reloaded(false);
@@ -122,25 +136,32 @@ enum Read {
     Replaced(Seen, usize),
 }
 
-fn read_anew(policy: &Policy, dir: &Path, seen: Seen, asked: bool) -> Read {
-    let files = match read(dir) {
-        Ok(files) => files,
-        Err(problems) => {
-            let why = Some(Chain(&problems).to_string());
-            if !asked && seen.unreadable == why {
-                return Read::Same(seen);
-            }
-            let files = seen.files;
-            let told = why.clone().unwrap_or_default();
-            return Read::Broken(
-                Seen {
-                    files,
-                    unreadable: why,
-                },
-                told,
-            );
-        }
+/// `None`: it broke down.
+async fn read_anew(policy: &Arc<Policy>, place: &Place, seen: Seen, asked: bool) -> Option<Read> {
+    let dir = place.dir.clone();
+    let read = place.turn.read(move || read(&dir)).await;
+    let (turn, files) = match read {
+        Some((turn, Ok(files))) => (turn, files),
+        Some((_, Err(problems))) => return Some(unreadable(seen, Chain(&problems).to_string(), asked)),
+        None => return Some(unreadable(seen, TOO_LONG.to_owned(), asked)),
     };
+    let policy = policy.clone();
+    let judged = aside(move || {
+        let _turn = turn;
+        judge(&policy, files, &seen, asked)
+    });
+    judged.await
+}
+
+fn unreadable(seen: Seen, why: String, asked: bool) -> Read {
+    if !asked && seen.unreadable.as_ref() == Some(&why) {
+        return Read::Same(seen);
+    }
+    let unreadable = Some(why.clone());
+    Read::Broken(Seen { unreadable, ..seen }, why)
+}
+
+fn judge(policy: &Policy, files: Vec<PolicyFile>, seen: &Seen, asked: bool) -> Read {
     let in_force = policy.set();
     let present = (*in_force).as_ref().map_or(&[][..], |set| set.files.as_slice());
     // In force already (somebody may have asked for it meanwhile), or refused already.

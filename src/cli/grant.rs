@@ -36,6 +36,14 @@ pub fn run(flags: &Grant) -> Result<ExitCode, Failure> {
     }
     let text = edit::grant(&file.text, &cluster, &user, &role, &options, now).map_err(Failure::usage)?;
     let by_iam = declared.users.get(&user).is_none_or(|entry| entry.rds_iam);
+    let lasting = declared.users.get(&user).zip(options.principal.as_ref());
+    if let Some((_, arn)) = lasting.filter(|(entry, arn)| entry.principals.get(arn) == Some(&None))
+        && options.until.is_some()
+    {
+        output::note(&format!(
+            "note: {arn} may be {user} for good already, and that stays so"
+        ));
+    }
     let change = Change {
         file: &file,
         text,

@@ -45,14 +45,18 @@ pub fn run(flags: &Grants) -> Result<ExitCode, Failure> {
 }
 
 fn row(cluster: &TargetName, user: &DbUser, entry: &DbUserEntry, now: SystemTime) -> Vec<String> {
-    let roles = entry.roles.iter().map(|grant| written(grant, now));
-    let principals = entry.principals.iter().map(PrincipalArn::as_str);
+    let roles = entry
+        .roles
+        .iter()
+        .map(|grant| ending(grant.role.as_str(), grant.until, now));
+    let principals = entry.principals.iter();
+    let principals = principals.map(|(arn, until)| ending(arn.as_str(), *until, now));
     vec![
         cluster.to_string(),
         user.to_string(),
         or_dash(roles.collect::<Vec<_>>().join(", ")),
         if entry.rds_iam { "yes" } else { "no" }.to_owned(),
-        or_dash(principals.collect::<Vec<_>>().join(" ")),
+        or_dash(principals.collect::<Vec<_>>().join(", ")),
     ]
 }
 
@@ -63,11 +67,11 @@ fn or_dash(text: String) -> String {
     }
 }
 
-fn written(grant: &Grant, now: SystemTime) -> String {
-    match grant.until {
-        None => grant.role.to_string(),
-        Some(until) if grant.has_ended(now) => format!("{} (ENDED {})", grant.role, rfc3339(until)),
-        Some(until) => format!("{} (until {})", grant.role, rfc3339(until)),
+fn ending(name: &str, until: Option<SystemTime>, now: SystemTime) -> String {
+    match until {
+        None => name.to_owned(),
+        Some(until) if until <= now => format!("{name} (ENDED {})", rfc3339(until)),
+        Some(until) => format!("{name} (until {})", rfc3339(until)),
     }
 }
 
@@ -79,11 +83,18 @@ fn shown(cluster: &TargetName, user: &DbUser, entry: &DbUserEntry, now: SystemTi
             "ended": grant.has_ended(now),
         })
     };
+    let principal = |(arn, until): (&PrincipalArn, &Option<SystemTime>)| {
+        json!({
+            "arn": arn.as_str(),
+            "until": until.map(rfc3339),
+            "ended": until.is_some_and(|until| until <= now),
+        })
+    };
     json!({
         "cluster": cluster.as_str(),
         "db_user": user.as_str(),
         "roles": entry.roles.iter().map(role).collect::<Vec<_>>(),
         "rds_iam": entry.rds_iam,
-        "principals": entry.principals.iter().map(PrincipalArn::as_str).collect::<Vec<_>>(),
+        "principals": entry.principals.iter().map(principal).collect::<Vec<_>>(),
     })
 }

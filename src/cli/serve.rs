@@ -9,7 +9,11 @@ use crate::config::target::AdHoc;
 use crate::platform::telemetry::logs;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 use toml::{Table, Value};
+
+/// For work that nobody waits for any more.
+const LAST_MOMENT: Duration = Duration::from_secs(1);
 
 pub fn run(flags: Serve) -> Result<ExitCode, Failure> {
     let exit_zero = flags.exit_zero_on_sigterm;
@@ -26,7 +30,10 @@ pub fn run(flags: Serve) -> Result<ExitCode, Failure> {
             output::note(&format!("ready for new connections: {command}"));
         }
         Ok::<_, Failure>(app.run(signals).await)
-    })?;
+    });
+    // What hangs in a file or a name's look-up hangs on, and the process ends all the same.
+    runtime.shutdown_timeout(LAST_MOMENT);
+    let stopped = stopped?;
     Ok(match stopped {
         Stopped::Asked => ExitCode::SUCCESS,
         Stopped::Terminate if exit_zero => ExitCode::SUCCESS,

@@ -141,7 +141,7 @@ pub const TOP: &[Key] = &[
     key(
         "manifest",
         "none",
-        "The access manifest (`policies/access.toml`). A target with the name of one of its clusters takes from it `db_users`, `databases`, `account_id`, `region`, `resource_id` (where there is one alone) and `[targets.<name>.db_roles]`, before `[defaults]`; what the target says itself may only leave something out, and whatever the manifest does not have is a mistake. Brokers take nothing. Policies learn whom it lists (`context.granted`), and grants with an `until` end then. Read again on SIGHUP and when it changes; one with a mistake never replaces one that is in force. Commands of provisioning read it, too.",
+        "The access manifest (`policies/access.toml`). A target takes from its cluster there (that of its name, of its resource id, or the one that its `cluster` names) `db_users`, `databases`, `account_id`, `region`, `resource_id` (where there is one alone) and `[targets.<name>.db_roles]`, before `[defaults]`; what the target says itself may only leave something out, and whatever the manifest does not have is a mistake. Brokers take nothing. Policies learn whom it lists (`context.granted`), and grants with an `until` end then. Read again on SIGHUP and when it changes; one with a mistake never replaces one that is in force. Commands of provisioning read it, too.",
     ),
     key(
         "provision",
@@ -377,6 +377,11 @@ pub const TARGET: &[Key] = &[
         "resource_id",
         "none",
         "`cluster-…`, `db-…` or `prx-…`; for session policies and exact hints. It changes when a database is restored.",
+    ),
+    key(
+        "cluster",
+        "by its name",
+        "The cluster of the access manifest that this target leads to: for a second way in, such as a reader endpoint. A target whose `resource_id` is one of a cluster's is of that cluster even if it does not say so.",
     ),
     key(
         "account_id",

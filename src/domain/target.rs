@@ -46,6 +46,8 @@ pub struct Target {
     pub users: Users,
     /// Db roles of the database by name, and the db users that are members: what policies may speak of.
     pub db_roles: BTreeMap<DbRole, Vec<DbUser>>,
+    /// The cluster of the access manifest that it leads to; others may lead there, too.
+    pub cluster: Option<TargetName>,
     /// What the access manifest says of the db users.
     pub declared: Declared,
     /// Databases a client may name; empty means any.

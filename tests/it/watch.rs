@@ -174,3 +174,30 @@ fn what_is_odd_about_policies_stands_in_the_log_at_start_and_after_each_change()
         assert_eq!(log.matches(once).count(), 1, "{log}");
     }
 }
+
+/// A pipe keeps whoever opens it waiting for a writer. Sessions end by time all the same, and dbproxy does.
+#[test]
+fn a_manifest_that_became_a_pipe_holds_nothing_up() {
+    let (sandbox, _turn) = Sandbox::shared();
+    let limited = BOTH.replace("permit (", "@max_session(\"8s\") permit (");
+    let dir = policies(sandbox, "pipe", &limited);
+    let manifest = dir.join("access.toml");
+    std::fs::write(
+        &manifest,
+        "[clusters.orders]\n[clusters.orders.users.app_ro]\n[clusters.orders.users.app_rw]\n",
+    )
+    .unwrap();
+    let mut proxy = proxy(sandbox, &dir, &format!("manifest = \"{}\"\n", manifest.display()));
+    let (mut session, _) = Raw::log_in(proxy.port(), "app_ro");
+    let pipe = dir.join("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    std::fs::rename(&pipe, &manifest).unwrap();
+    proxy.wait_until_logged("is not a regular file");
+    assert!(told(&mut session).1.contains("permitted time is over"));
+    // Policies are read on.
+    write(&dir, READ_ONLY);
+    proxy.wait_for_log("policies reloaded");
+    proxy.signal("TERM");
+    assert_eq!(proxy.wait_for_exit().code(), Some(143));
+}

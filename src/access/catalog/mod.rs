@@ -44,6 +44,17 @@ impl Catalog {
         self.0.iter().find(|entry| entry.name == *name)
     }
 
+    /// Those of these names that lead to the cluster of the access manifest.
+    pub fn that_lead_to<'a>(
+        &'a self,
+        cluster: &'a TargetName,
+        names: &'a [TargetName],
+    ) -> impl Iterator<Item = Arc<Target>> {
+        let entries = self.0.iter().filter(|entry| names.contains(&entry.name));
+        let targets = entries.map(|entry| entry.now());
+        targets.filter(|target| target.cluster.as_ref() == Some(cluster))
+    }
+
     pub fn targets(&self) -> Vec<Arc<Target>> {
         self.0.iter().map(|entry| entry.now()).collect()
     }

@@ -58,6 +58,8 @@ pub struct NotPermitted {
     pub action: &'static str,
     pub user: DbUser,
     pub target: String,
+    /// As the access manifest calls it.
+    cluster: String,
     pub database: DatabaseName,
     pub role: Option<DbRole>,
     pub instead: Alternatives,
@@ -65,6 +67,8 @@ pub struct NotPermitted {
     pub forbidden_by: Vec<String>,
     /// Roles that the db user had, and with which it were permitted, each with its end.
     pub ended: Vec<(DbRole, SystemTime)>,
+    /// The caller might be the db user until then, by the access manifest.
+    pub named_until: Option<SystemTime>,
 }
 
 fn with_role(role: Option<&DbRole>) -> String {
@@ -74,16 +78,20 @@ fn with_role(role: Option<&DbRole>) -> String {
 
 impl NotPermitted {
     pub(super) fn of(question: &Question, forbidden_by: Vec<String>, instead: Alternatives) -> Self {
+        let cluster = question.target.cluster.as_ref();
+        let cluster = cluster.unwrap_or(&question.target.name);
         Self {
             caller: question.caller.to_string(),
             action: question.action.as_str(),
             user: question.db_user.clone(),
             target: question.target.name.to_string(),
+            cluster: cluster.to_string(),
             database: question.database.clone(),
             role: question.role.clone(),
             instead,
             forbidden_by,
             ended: Vec::new(),
+            named_until: None,
         }
     }
 }
@@ -98,25 +106,47 @@ impl NotPermitted {
                 self.user
             )
         });
-        let ends: Vec<_> = ends.collect();
+        let named = self.named_until.map(|end| {
+            format!(
+                "that the caller may be db user \"{}\" ended at {}",
+                self.user,
+                rfc3339(end)
+            )
+        });
+        let ends: Vec<_> = ends.chain(named).collect();
         (!ends.is_empty()).then(|| ends.join(", "))
     }
 
     fn hint(&self) -> String {
-        let Some((role, end)) = self.ended.iter().max_by_key(|(_, end)| *end) else {
+        let last = self.ended.iter().max_by_key(|(_, end)| *end);
+        let Some(renewed) = last.map(|last| self.renewed(last)).or_else(|| self.named_anew()) else {
             return instead(&self.instead);
         };
-        let renewed = format!(
-            "The grant of \"{role}\" to \"{user}\" ended at {end}. Whoever keeps the access manifest gives it anew: \
-             `dbproxy grant {user} {role} --cluster {target} --expires 8h`.",
-            user = self.user,
-            target = self.target,
-            end = rfc3339(*end),
-        );
         match self.instead.permitted.as_slice() {
             [] => renewed,
             permitted => format!("{} {renewed}", permitted_ones(permitted)),
         }
+    }
+
+    fn named_anew(&self) -> Option<String> {
+        let end = rfc3339(self.named_until?);
+        Some(format!(
+            "That {caller} may be \"{user}\" ended at {end}. Whoever keeps the access manifest gives it anew: \
+             `dbproxy grant {user} ROLE --principal ARN --cluster {cluster} --expires 8h`.",
+            caller = self.caller,
+            user = self.user,
+            cluster = self.cluster,
+        ))
+    }
+
+    fn renewed(&self, (role, end): &(DbRole, SystemTime)) -> String {
+        format!(
+            "The grant of \"{role}\" to \"{user}\" ended at {end}. Whoever keeps the access manifest gives it anew: \
+             `dbproxy grant {user} {role} --cluster {cluster} --expires 8h`.",
+            user = self.user,
+            cluster = self.cluster,
+            end = rfc3339(*end),
+        )
     }
 }
 

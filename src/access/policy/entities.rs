@@ -237,12 +237,12 @@ impl Question {
     }
 }
 
-pub fn context_of(question: &Question) -> Result<Context, QuestionError> {
+pub fn context_of(question: &Question, at: Option<SystemTime>) -> Result<Context, QuestionError> {
     let role = question.role.as_ref().map(DbRole::as_str);
     let asked = Asked {
         database: question.database.as_str(),
         role,
-        granted: question.is_granted(),
+        granted: question.is_granted(at),
     };
     context(&question.caller, asked, &question.around)
 }

@@ -290,9 +290,9 @@ impl Policy {
                 };
                 Ok(Permit::of(asked, terms))
             }
-            Verdict::Deny { .. } | Verdict::Faulty { .. } => Err(match self.ended(&question).is_empty() {
-                true => CloseReason::PolicyChanged,
-                false => CloseReason::GrantEnded,
+            Verdict::Deny { .. } | Verdict::Faulty { .. } => Err(match self.ended(&question) {
+                (roles, None) if roles.is_empty() => CloseReason::PolicyChanged,
+                _ => CloseReason::GrantEnded,
             }),
         }
     }
@@ -316,10 +316,11 @@ impl Policy {
 
     /// When what is permitted now ends, because it rests on a grant of the manifest that does.
     fn grants_end(&self, question: &Question) -> Option<SystemTime> {
-        let ends = question
-            .target
-            .declared
-            .ends(&question.db_user, question.around.now);
+        let ends =
+            question
+                .target
+                .declared
+                .ends(&question.caller.principal, &question.db_user, question.around.now);
         let last = ends.len() <= ENDS_TRIED;
         let mut tried = ends.iter().take(ENDS_TRIED);
         let ending = tried.find(|end| !self.verdict_with(question, Some(**end)).is_permit());
@@ -331,13 +332,15 @@ impl Policy {
         }
     }
 
-    /// Grants that have ended, if but for that it were permitted.
-    fn ended(&self, question: &Question) -> Vec<(DbRole, SystemTime)> {
-        let declared = &question.target.declared;
-        let ended = declared.ended(&question.db_user, question.around.now);
-        match !ended.is_empty() && self.verdict_with(question, None).is_permit() {
-            true => ended,
-            false => Vec::new(),
+    /// Grants that have ended, and when the caller ceased to be named, if but for that it were permitted.
+    fn ended(&self, question: &Question) -> (Vec<(DbRole, SystemTime)>, Option<SystemTime>) {
+        let (declared, now) = (&question.target.declared, question.around.now);
+        let roles = declared.ended(&question.db_user, now);
+        let named = declared.named_until(&question.caller.principal, &question.db_user, now);
+        let is_any = !roles.is_empty() || named.is_some();
+        match is_any && self.verdict_with(question, None).is_permit() {
+            true => (roles, named),
+            false => (Vec::new(), None),
         }
     }
 
@@ -382,7 +385,7 @@ impl Policy {
     fn not_permitted(&self, question: &Question, forbidden_by: Vec<String>) -> Denial {
         let instead = self.alternatives(question);
         let mut denied = NotPermitted::of(question, forbidden_by, instead);
-        denied.ended = self.ended(question);
+        (denied.ended, denied.named_until) = self.ended(question);
         Denial::NotPermitted(Box::new(denied))
     }
 

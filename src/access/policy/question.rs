@@ -38,11 +38,11 @@ pub struct Question {
 }
 
 impl Question {
-    /// Whether the access manifest names the caller for the db user. Until when is no matter here: a db user whose roles
-    /// have all ended is nobody's.
-    pub fn is_granted(&self) -> bool {
+    /// Whether the access manifest names the caller for the db user: at a moment, or if that never ended. Until when the
+    /// db user has its roles is no matter here: one whose roles have all ended is nobody's.
+    pub fn is_granted(&self, at: Option<SystemTime>) -> bool {
         let declared = &self.target.declared;
-        declared.names(&self.caller.principal, &self.db_user)
+        declared.names(&self.caller.principal, &self.db_user, at)
     }
 }
 

@@ -116,7 +116,7 @@ impl Set {
     /// With the grants of a moment, or with all that ever were.
     pub fn ask(&self, question: &Question, groups: &[String], at: Option<SystemTime>) -> Verdict {
         let parties = question.parties(groups, at);
-        self.put(question.action.as_str(), parties, context_of(question))
+        self.put(question.action.as_str(), parties, context_of(question, at))
     }
 
     /// The same for what operators do.

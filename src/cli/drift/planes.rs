@@ -115,7 +115,7 @@ pub fn implied<'m>(
         mistakes.extend(own.into_iter().filter(|_: &Mistake| chosen.contains_key(name)));
     }
     match mistakes.is_empty() {
-        true => policies(&sites).map(|policies| Implied { sites, policies }),
+        true => policies(&sites, Clock::system().now()).map(|policies| Implied { sites, policies }),
         false => Err(Mistakes(mistakes)),
     }
 }

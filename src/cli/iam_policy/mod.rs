@@ -21,7 +21,7 @@ pub fn run(flags: &IamPolicy) -> Result<ExitCode, Failure> {
     let manifest = manifest(&flags.at.path(flags.config.as_deref())?)?;
     let clusters = chosen(&manifest, flags.cluster.as_deref())?;
     let sites = sites(flags.config.as_deref(), &clusters)?;
-    let mut made = policies(&sites).map_err(Failure::usage)?;
+    let mut made = policies(&sites, Clock::system().now()).map_err(Failure::usage)?;
     if flags.provisioner {
         let boundaries = flags.boundary.iter().cloned().collect();
         let writing = flags.writes_iam.then_some(Writing {

@@ -8,6 +8,7 @@ use crate::cli::provision::show;
 use crate::domain::name::{DbUser, TargetName};
 use crate::error::Chain;
 use crate::platform::aws::AwsError;
+use crate::platform::clock::Clock;
 use crate::provision::iam::apply::{IamApplyError, permitted, remedy};
 use crate::provision::iam::difference::{Difference, IamObstacles};
 use crate::provision::iam::step::IamPlan;
@@ -35,7 +36,7 @@ impl<'r> Plane<'r> {
     ) -> Result<Self, Failure> {
         let clusters: Clusters<'_> = manifest.clusters.iter().collect();
         let sites = sites(config, &clusters)?;
-        let wanted = policies(&sites).map_err(Failure::usage)?;
+        let wanted = policies(&sites, Clock::system().now()).map_err(Failure::usage)?;
         let about = about.map(|(cluster, user)| {
             let site = sites.iter().find(|site| site.name == cluster);
             site.and_then(|site| site.arns(user).ok()).unwrap_or_default()

@@ -70,13 +70,28 @@ pub fn read_target(
     manifest: Option<Source<'_>>,
     described: Described,
 ) -> Option<Target> {
-    let said = manifest.and_then(|manifest| manifest.of(name));
-    let said = said.filter(|_| !defaults.make_broker(&section));
+    let said = match manifest.filter(|_| !defaults.make_broker(&section)) {
+        Some(manifest) => manifest.of(name, &mut section),
+        None => {
+            without_manifest(&mut section, manifest.is_some());
+            None
+        }
+    };
     if let Some(said) = &said {
         said.fill(&mut section);
     }
     defaults.fill(&mut section);
     target::read(name, section, described, (environment, said))
+}
+
+fn without_manifest(section: &mut Section<'_>, is_there: bool) {
+    if section.string("cluster").is_some() {
+        let what = match is_there {
+            true => "is not for a broker, which decides itself who may be whom",
+            false => "goes with `manifest`, which says what the cluster is",
+        };
+        section.problem("cluster", what);
+    }
 }
 
 /// The targets of the file, but those with mistakes.

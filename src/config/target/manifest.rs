@@ -1,10 +1,10 @@
-//! What a target takes from the cluster of its name in the access manifest. What it says itself narrows that, or is a
-//! mistake.
+//! What a target takes from its cluster in the access manifest: the one that it names, that of its name, or that of its
+//! resource id. What it says itself narrows that, or is a mistake.
 
 use crate::config::section::Section;
 use crate::domain::declared::Declared;
 use crate::domain::endpoint::{EndpointName, Region};
-use crate::domain::name::{DatabaseName, DbRole, DbUser};
+use crate::domain::name::{DatabaseName, DbRole, DbUser, TargetName};
 use crate::domain::target::{CredentialKind, Users};
 use crate::provision::manifest::{Cluster, Manifest};
 use std::collections::BTreeMap;
@@ -23,23 +23,49 @@ pub struct Source<'m> {
 #[derive(Debug, Clone, Copy)]
 pub struct Said<'m> {
     path: &'m Path,
-    name: &'m str,
+    name: &'m TargetName,
     cluster: &'m Cluster,
 }
 
 impl<'m> Source<'m> {
-    pub fn of(&self, target: &str) -> Option<Said<'m>> {
-        let mut clusters = self.manifest.clusters.iter();
-        let (name, cluster) = clusters.find(|(name, _)| name.as_str() == target)?;
+    /// By its resource id too, so that no second way into a cluster is outside the manifest by being called otherwise.
+    pub fn of(&self, target: &str, section: &mut Section<'_>) -> Option<Said<'m>> {
+        let given = section.string("cluster");
+        let wanted = given.as_deref().unwrap_or(target);
+        let id = section.table().get("resource_id").and_then(Value::as_str);
+        let id = id.filter(|_| given.is_none());
+        let clusters = || self.manifest.clusters.iter();
+        let by_id = || id.and_then(|id| clusters().find(|(_, cluster)| cluster.resource_ids.contains(id)));
+        let found = clusters()
+            .find(|(name, _)| name.as_str() == wanted)
+            .or_else(by_id);
+        if let (None, Some(given)) = (found, &given) {
+            let known: Vec<&str> = self.manifest.clusters.keys().map(TargetName::as_str).collect();
+            let known = if known.is_empty() {
+                "none".to_owned()
+            } else {
+                known.join(", ")
+            };
+            let what = format_args!(
+                "`{given}` is no cluster of {}; it has {known}",
+                self.path.display()
+            );
+            section.misfit("cluster", what);
+        }
+        let (name, cluster) = found?;
         Some(Said {
             path: self.path,
-            name: name.as_str(),
+            name,
             cluster,
         })
     }
 }
 
 impl Said<'_> {
+    pub fn cluster(&self) -> &TargetName {
+        self.name
+    }
+
     /// `clusters.orders.users of policies/access.toml`
     fn place(&self, key: &str) -> String {
         format!("clusters.{}.{key} of {}", self.name, self.path.display())
@@ -182,8 +208,8 @@ impl Said<'_> {
         let mut declared = Declared::default();
         let entries = self.cluster.users.iter();
         for (user, entry) in entries.filter(|(user, _)| users.lists(user)) {
-            for principal in &entry.principals {
-                declared.may_be(user, principal.as_str());
+            for (principal, until) in &entry.principals {
+                declared.may_be(user, principal.as_str(), *until);
             }
             for grant in &entry.roles {
                 declared.has_role(user, &grant.role, grant.until);
@@ -196,9 +222,9 @@ impl Said<'_> {
             });
             for user in cross.users.iter().filter(|user| users.lists(user)) {
                 for trusted in &cross.trusts {
-                    declared.may_be(user, trusted.as_str());
+                    declared.may_be(user, trusted.as_str(), None);
                 }
-                role.iter().for_each(|role| declared.may_be(user, role));
+                role.iter().for_each(|role| declared.may_be(user, role, None));
             }
         }
         declared

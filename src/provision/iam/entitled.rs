@@ -5,7 +5,7 @@ use crate::domain::name::DbUser;
 use crate::provision::manifest::CrossAccount;
 use crate::provision::manifest::arn::PrincipalArn;
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Entitled {
@@ -27,7 +27,8 @@ pub struct Made {
 
 type All = BTreeMap<PrincipalArn, Entitled>;
 
-pub fn gather(sites: &[Site<'_>], mistakes: &mut Vec<Mistake>) -> All {
+/// At a moment: who might be a db user for a time only is not entitled to it any more.
+pub fn gather(sites: &[Site<'_>], now: SystemTime, mistakes: &mut Vec<Mistake>) -> All {
     let mut all = All::new();
     for site in sites {
         let users = site.cluster.users.iter().filter(|(_, user)| user.rds_iam);
@@ -39,7 +40,7 @@ pub fn gather(sites: &[Site<'_>], mistakes: &mut Vec<Mistake>) -> All {
                 }
                 Err(mistake) => mistakes.push(mistake),
             }
-            for principal in &user.principals {
+            for principal in user.principals_at(now) {
                 if site.judge(principal, mistakes) {
                     connect(&mut all, principal, arns.get(name));
                 } else if !site.cluster.is_covered(name, principal) {

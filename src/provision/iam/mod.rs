@@ -39,6 +39,7 @@ use super::manifest::arn::PrincipalArn;
 use entitled::Entitled;
 use scope::Scope;
 use std::collections::BTreeMap;
+use std::time::SystemTime;
 
 /// Everything that the clusters imply for IAM, and what is worth knowing about it.
 #[derive(Debug, Clone, Default)]
@@ -50,10 +51,10 @@ pub struct Policies {
     pub scope: Scope,
 }
 
-/// What the principals of these clusters need, each of them once.
-pub fn policies(sites: &[Site<'_>]) -> Result<Policies, Mistakes> {
+/// What the principals of these clusters need at a moment, each of them once.
+pub fn policies(sites: &[Site<'_>], now: SystemTime) -> Result<Policies, Mistakes> {
     let mut mistakes = Vec::new();
-    let entitled: BTreeMap<PrincipalArn, Entitled> = entitled::gather(sites, &mut mistakes);
+    let entitled: BTreeMap<PrincipalArn, Entitled> = entitled::gather(sites, now, &mut mistakes);
     let mut policies = Policies::default();
     for (principal, entitled) in entitled {
         match Bundle::new(principal, entitled) {

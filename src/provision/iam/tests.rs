@@ -39,7 +39,10 @@ pub fn made(text: &str) -> Result<Policies, Mistakes> {
 
 pub fn made_with(text: &str, known: &Known) -> Result<Policies, Mistakes> {
     let manifest = manifest(text);
-    policies(&sites(&manifest, known).map_err(Mistakes)?)
+    policies(
+        &sites(&manifest, known).map_err(Mistakes)?,
+        SystemTime::UNIX_EPOCH,
+    )
 }
 
 /// Printed, and read again.

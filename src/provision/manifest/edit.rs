@@ -43,7 +43,7 @@ pub enum EditError {
 pub struct GrantOptions {
     /// Whole seconds; absent: for good.
     pub until: Option<SystemTime>,
-    /// May be the user, by IAM.
+    /// May be the user, by IAM: as long as the role is granted, unless it may be already for good.
     pub principal: Option<PrincipalArn>,
 }
 
@@ -77,20 +77,31 @@ pub fn grant(
         grants.any(|grant| grant.role == *role && grant.until.map(moment).transpose() == Ok(until))
     });
     let principal = options.principal.as_ref();
-    let principal = principal.filter(|arn| entry.is_none_or(|entry| !entry.principals.contains(arn)));
+    let principal = principal.filter(|arn| {
+        let present = entry.and_then(|entry| entry.principals.get(arn));
+        match present {
+            None => true,
+            Some(None) => false,
+            Some(Some(end)) => moment(*end).map(Some) != Ok(until),
+        }
+    });
     if is_granted && principal.is_none() {
         return Ok(text.to_owned());
     }
     change(text, now, |document| {
         let user = place::user(document, cluster, user)?;
         if !is_granted {
-            list::put(place::list(user, "roles")?, role.as_str(), written(role, until));
+            list::put(
+                place::list(user, "roles")?,
+                role.as_str(),
+                written("role", role.as_str(), until),
+            );
         }
         if let Some(principal) = principal {
             list::put(
                 place::list(user, "principals")?,
                 principal.as_str(),
-                principal.as_str().into(),
+                written("arn", principal.as_str(), until),
             );
         }
         Some(())
@@ -139,12 +150,12 @@ fn manner(cluster: &TargetName, user: &DbUser) -> EditError {
 }
 
 /// `"role"`, or `{ role = "role", until = … }`.
-fn written(role: &DbRole, until: Option<Datetime>) -> Value {
+fn written(key: &str, name: &str, until: Option<Datetime>) -> Value {
     let Some(until) = until else {
-        return role.as_str().into();
+        return name.into();
     };
     let mut table = InlineTable::new();
-    table.insert("role", role.as_str().into());
+    table.insert(key, name.into());
     table.insert("until", until.into());
     table.into()
 }

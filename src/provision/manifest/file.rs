@@ -1,8 +1,8 @@
 //! The file of the manifest, no further than a manifest may be long.
 
 use super::BYTES_MAX;
-use std::fs::File;
-use std::io::{self, Read as _};
+use crate::platform::file;
+use std::io;
 use std::path::{Path, PathBuf};
 
 #[derive(Debug, thiserror::Error)]
@@ -15,11 +15,8 @@ pub struct LoadError {
 /// One byte more than is taken, so that the reader says what is wrong.
 pub fn load(path: &Path) -> Result<String, LoadError> {
     let most = u64::try_from(BYTES_MAX).unwrap_or(u64::MAX).saturating_add(1);
-    let mut text = String::new();
-    let read = File::open(path).and_then(|file| file.take(most).read_to_string(&mut text));
-    read.map_err(|source| LoadError {
+    file::text(path, most).map_err(|source| LoadError {
         path: path.to_owned(),
         source,
-    })?;
-    Ok(text)
+    })
 }

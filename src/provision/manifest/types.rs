@@ -124,9 +124,19 @@ pub struct DbUserEntry {
     pub settings: BTreeMap<String, String>,
     /// Logs in by IAM alone.
     pub rds_iam: bool,
-    pub principals: BTreeSet<PrincipalArn>,
+    /// Who may be the user by IAM, each with its end, if it has one.
+    pub principals: BTreeMap<PrincipalArn, Option<SystemTime>>,
     /// Its former name.
     pub was: Option<RoleName>,
+}
+
+impl DbUserEntry {
+    /// Who may be the user at a moment.
+    pub fn principals_at(&self, now: SystemTime) -> impl Iterator<Item = &PrincipalArn> {
+        let lasting = self.principals.iter();
+        let lasting = lasting.filter(move |(_, until)| until.is_none_or(|until| until > now));
+        lasting.map(|(principal, _)| principal)
+    }
 }
 
 /// One role that a user has.

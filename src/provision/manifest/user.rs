@@ -6,6 +6,7 @@ use super::types::{DbUserEntry, Grant};
 use super::{FEW_MAX, MANY_MAX, cluster, names};
 use crate::domain::name::DbUser;
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::SystemTime;
 use toml_edit::Item;
 
 /// Longest value of a setting: more than any is.
@@ -32,9 +33,7 @@ fn read(mut node: Node<'_>) -> DbUserEntry {
         connection_limit: node.integer("connection_limit", 0..=cluster::CONNECTIONS_MAX),
         settings: settings(&mut node),
         rds_iam: node.boolean("rds_iam").unwrap_or(true),
-        principals: node
-            .set("principals", FEW_MAX, PrincipalArn::new)
-            .unwrap_or_default(),
+        principals: principals(&mut node),
         was: node.parsed("was", names::role),
     };
     node.finish();
@@ -81,6 +80,45 @@ fn ending(mut node: Node<'_>) -> Option<Grant> {
     }
     node.finish();
     role.map(|role| Grant { role, until })
+}
+
+/// `"arn:…"`, or `{ arn = "arn:…", until = … }`.
+fn principals(node: &mut Node<'_>) -> BTreeMap<PrincipalArn, Option<SystemTime>> {
+    let mut principals = BTreeMap::new();
+    let what = "a list of ARNs, such as [\"arn:aws:iam::111122223333:role/app\"]";
+    for entry in node.list("principals", FEW_MAX, what).unwrap_or_default() {
+        let (arn, until, place) = match entry {
+            Entry::Text(text) => {
+                let place = node.mistakes.offset(&node.key_of("principals"), Some(&text));
+                let arn = node.keep("principals", Some(&text), PrincipalArn::new(&text));
+                (arn, None, place)
+            }
+            Entry::Table(mut table) => {
+                let place = node.mistakes.offset(table.key(), None);
+                let arn = table.parsed("arn", PrincipalArn::new);
+                let until = table.datetime("until");
+                if !table.has("arn") {
+                    table.wrong("arn", "is missing");
+                }
+                table.finish();
+                (arn, until, place)
+            }
+        };
+        let Some(arn) = arn else {
+            continue;
+        };
+        let key = node.key_of("principals");
+        node.mistakes.remember(&key, Some(arn.as_str()), place);
+        match principals.contains_key(&arn) {
+            true => node
+                .mistakes
+                .at(place, &key, format_args!("`{arn}` is listed twice")),
+            false => {
+                principals.insert(arn, until);
+            }
+        }
+    }
+    principals
 }
 
 fn settings(node: &mut Node<'_>) -> BTreeMap<String, String> {

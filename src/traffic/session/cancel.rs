@@ -233,6 +233,7 @@ mod tests {
                 trust: TrustRoots::Shipped(RootsKind::Rds),
                 users: Users::Any,
                 db_roles: Default::default(),
+                cluster: None,
                 declared: Default::default(),
                 databases: Vec::new(),
                 default_database: None,

@@ -24,6 +24,7 @@ fn target(name: &str) -> Target {
         trust: TrustRoots::Shipped(RootsKind::Rds),
         users: Users::Any,
         db_roles: Default::default(),
+        cluster: None,
         declared: Default::default(),
         databases: Vec::new(),
         default_database: None,

@@ -2,9 +2,10 @@
 
 use super::super::problem::{Problem, Problems};
 use super::SCHEMA;
+use crate::platform::file;
 use aws_lc_rs::digest::{Context, SHA256};
 use std::fs;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// Longest file that is read.
@@ -86,12 +87,9 @@ fn judge_schema(path: &Path) -> Option<Problem> {
 }
 
 fn text_of(path: &Path) -> io::Result<String> {
-    let mut text = String::new();
-    let read = fs::File::open(path)?
-        .take(FILE_BYTES_MAX)
-        .read_to_string(&mut text)?;
-    match u64::try_from(read) {
-        Ok(read) if read < FILE_BYTES_MAX => Ok(text),
+    let text = file::text(path, FILE_BYTES_MAX)?;
+    match u64::try_from(text.len()) {
+        Ok(length) if length < FILE_BYTES_MAX => Ok(text),
         _ => Err(io::Error::other(format!("longer than {FILE_BYTES_MAX} bytes"))),
     }
 }

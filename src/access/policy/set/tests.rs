@@ -42,6 +42,7 @@ fn target() -> Arc<Target> {
         trust: TrustRoots::Shipped(RootsKind::Rds),
         users: Users::Listed(vec![user("app_ro"), user("app_rw"), user("owner")]),
         db_roles: [(DbRole::new("reader").unwrap(), vec![user("app_ro")])].into(),
+        cluster: None,
         declared: Default::default(),
         databases: vec![DatabaseName::new("app").unwrap()],
         default_database: None,
@@ -560,7 +561,7 @@ fn the_slice_decides_as_the_whole_set_would() {
 
 fn put(asked: &Question, parties: &Parties, schema: &Schema) -> cedar_policy::Request {
     let action = uid("Action", asked.action.as_str()).unwrap();
-    request(action, parties, context_of(asked).unwrap(), schema).unwrap()
+    request(action, parties, context_of(asked, Some(now())).unwrap(), schema).unwrap()
 }
 
 fn whole(text: &str, asked: &Question) -> bool {
@@ -751,7 +752,7 @@ fn declared(user: &str, until: Option<SystemTime>) -> Arc<Target> {
     let user = DbUser::new(user).unwrap();
     target
         .declared
-        .may_be(&user, "arn:aws:iam::111122223333:role/team/app");
+        .may_be(&user, "arn:aws:iam::111122223333:role/team/app", None);
     target
         .declared
         .has_role(&user, &DbRole::new("reader").unwrap(), until);
@@ -827,6 +828,47 @@ fn a_grant_that_ends_takes_its_permit_along() {
         let anew = declared("app_ro", None);
         assert_eq!(policy.renew(&permit, &anew, end).unwrap().expires(), None);
     }
+}
+
+/// The db user has its role for good, and the caller may be it for a time.
+#[test]
+fn a_caller_that_is_named_for_a_time_has_a_permit_for_it() {
+    let end = now() + Duration::from_secs(60);
+    let mut target = Target::clone(&target());
+    let user = DbUser::new("app_ro").unwrap();
+    target.declared.may_be(&user, ROLE, Some(end));
+    target
+        .declared
+        .has_role(&user, &DbRole::new("reader").unwrap(), None);
+    let target = Arc::new(target);
+    let policy = Policy::of(set(GRANTED), Groups::default());
+    let permit = policy.decide(asked_of(&target, "app_ro", now())).unwrap();
+    assert_eq!(permit.expires(), Some((end, CloseReason::GrantEnded)));
+    let ended = policy.renew(&permit, &target, end);
+    assert_eq!(ended.unwrap_err(), CloseReason::GrantEnded);
+    let Err(denied) = policy.decide(asked_of(&target, "app_ro", end)) else {
+        panic!();
+    };
+    let hint = denied.refusal().hint.unwrap();
+    assert!(
+        hint.contains("may be \"app_ro\" ended at 2026-11-25T10:01:00Z"),
+        "{hint}"
+    );
+    assert!(
+        hint.contains("`dbproxy grant app_ro ROLE --principal ARN --cluster orders --expires 8h`"),
+        "{hint}"
+    );
+    // Who is permitted without it goes on, and who was never named learns nothing.
+    let everybody = Policy::of(
+        set(r#"@id("n") permit (principal, action, resource == DbUser::"orders/app_ro");"#),
+        Groups::default(),
+    );
+    let permit = everybody.decide(asked_of(&target, "app_ro", now())).unwrap();
+    assert_eq!(permit.expires(), None);
+    let mut asked = asked_of(&target, "app_ro", end);
+    asked.caller = jane();
+    let hint = policy.decide(asked).err().unwrap().refusal().hint;
+    assert!(!hint.unwrap_or_default().contains("ended"));
 }
 
 /// Only what rests on the grant that ends.

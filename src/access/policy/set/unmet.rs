@@ -16,7 +16,9 @@ impl Set {
     pub fn unmet(&self, rule: &Rule, question: &Question, groups: &[String]) -> Vec<String> {
         let parties = question.parties(groups, Some(question.around.now));
         let action = uid("Action", question.action.as_str());
-        let (Ok(parties), Ok(action), Ok(context)) = (parties, action, context_of(question)) else {
+        let (Ok(parties), Ok(action), Ok(context)) =
+            (parties, action, context_of(question, Some(question.around.now)))
+        else {
             return Vec::new();
         };
         let Ok(request) = request(action, &parties, context, &self.schema) else {

@@ -169,10 +169,13 @@ impl Answer {
             .map(DbRole::as_str)
             .collect();
         let ended = target.declared.ended(user, around.now).into_iter();
+        let named = target.declared.named_until(&caller.principal, user, around.now);
+        let named = named.map(|end| format!("being named for {user} at {}", rfc3339(end)));
         let ended: Vec<String> = ended
             .map(|(role, end)| format!("{role} at {}", rfc3339(end)))
+            .chain(named)
             .collect();
-        let granted = target.declared.names(&caller.principal, user);
+        let granted = target.declared.names(&caller.principal, user, Some(around.now));
         // As `now` is given to the policies in parts.
         let civil = jiff::Timestamp::try_from(around.now).ok();
         let civil = civil.map(|now| jiff::tz::Offset::UTC.to_datetime(now));

@@ -106,7 +106,7 @@ fn a_target_is_what_its_cluster_says() {
             arn: arn.to_owned(),
             permission_set: None,
         };
-        target.declared.names(&principal, &user(name))
+        target.declared.names(&principal, &user(name), None)
     };
     assert!(names("arn:aws:iam::111122223333:role/app", "app"));
     assert!(!names("arn:aws:iam::111122223333:role/app", "tool"));
@@ -214,4 +214,48 @@ fn another_manifest_makes_other_targets_or_none() {
     let gone = MANIFEST.replace("clusters.a", "clusters.b");
     let told = setting.with(gone, &|_| None).unwrap_err();
     assert!(told.contains("targets.a.db_users: lists nobody"), "{told}");
+}
+
+const B: &str = "[targets.b]\nendpoint = \"a.cluster-ro-abc.us-east-1.rds.amazonaws.com\"\n";
+
+/// A reader endpoint under another name is a way into the same cluster.
+#[test]
+fn a_second_target_of_a_cluster_is_as_the_first() {
+    let own = Own::new(MANIFEST);
+    let first = own.target(A);
+    for by in ["cluster = \"a\"", "resource_id = \"cluster-ABC\""] {
+        let second = own.target(&format!("{B}{by}\n"));
+        assert_eq!(second.cluster, Some(first.name.clone()));
+        assert_eq!(second.declared, first.declared);
+        assert_eq!(second.users, first.users);
+        assert_eq!(second.db_roles, first.db_roles);
+        // The provisioner, those who break glass, or anybody at all.
+        for nobody in ["dbproxy_provisioner", "*"] {
+            let found = own.mistakes(&format!("{B}{by}\ndb_users = [\"{nobody}\"]\n"));
+            let line = format!("targets.b.db_users: `{nobody}` is none of clusters.a.users of M");
+            assert_eq!(found, [line]);
+        }
+    }
+    assert_eq!(first.cluster, Some(first.name));
+}
+
+#[test]
+fn a_cluster_that_is_named_must_be_there() {
+    let own = Own::new(MANIFEST);
+    let found = own.mistakes(&format!("{B}cluster = \"z\"\ndb_users = [\"x\"]\n"));
+    assert_eq!(found, ["targets.b.cluster: `z` is no cluster of M; it has a"]);
+    let found = own.mistakes(&format!("{B}cluster = \"a\"\nresource_id = \"cluster-X\"\n"));
+    assert_eq!(
+        found,
+        ["targets.b.resource_id: `cluster-X` is none of clusters.a.resource_ids of M"]
+    );
+    let broker = "[targets.b]\nendpoint = \"broker.example\"\ncredential = { kind = \"broker\" }\n";
+    let found = own.mistakes(&format!("{broker}cluster = \"a\"\n"));
+    assert!(
+        found[0].starts_with("targets.b.cluster: is not for a broker"),
+        "{found:?}"
+    );
+    let text = format!("{B}db_users = [\"x\"]\ncluster = \"a\"\n");
+    let alone = check(text.parse().unwrap(), CommandLine::default(), &|_| None).unwrap_err();
+    assert!(alone.lines()[0].starts_with("targets.b.cluster: goes with `manifest`"));
 }

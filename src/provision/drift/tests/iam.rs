@@ -65,7 +65,7 @@ fn after(change: impl FnOnce(&mut [Found; 2], &mut Inspected)) -> Vec<Finding> {
     let mut mistakes = Vec::new();
     let site = Site::new(&name, cluster, &Known::default(), &mut mistakes).unwrap();
     let sites = [site];
-    let policies = policies(&sites).unwrap();
+    let policies = policies(&sites, now()).unwrap();
     let mut found = applied(&policies);
     let mut inspected = settled(&cluster.wanted(now()), 160_010);
     change(&mut found, &mut inspected);

@@ -155,6 +155,29 @@ fn no_text_is_taken_for_a_template() {
 }
 
 #[test]
+fn who_may_for_a_time_is_entitled_until_then() {
+    let (r, s) = (
+        "arn:aws:iam::111122223333:role/r",
+        "arn:aws:iam::111122223333:role/s",
+    );
+    let text =
+        format!("{HEAD}users.u.principals = ['{s}', {{ arn = '{r}', until = 1970-01-01T00:00:10Z }}]\n");
+    let manifest = manifest(&text);
+    let sites = sites(&manifest, &Known::default()).unwrap();
+    let entitled = |seconds: u64| {
+        let now = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
+        let bundles = super::policies(&sites, now).unwrap().bundles;
+        let all = bundles.iter().map(|bundle| match &bundle.holder {
+            crate::provision::iam::Holder::Principal(principal) => principal.to_string(),
+            other => panic!("{other:?}"),
+        });
+        all.collect::<Vec<_>>()
+    };
+    assert_eq!(entitled(9), [r, s]);
+    assert_eq!(entitled(10), [s]);
+}
+
+#[test]
 fn clusters_are_merged_and_permission_sets_told() {
     let set =
         "arn:aws:iam::111122223333:role/aws-reserved/sso.amazonaws.com/AWSReservedSSO_Data_0123456789abcdef";
@@ -217,7 +240,7 @@ fn the_provisioner_changes_nothing_of_rds_and_only_these_roles() {
     );
     let manifest = manifest(&text);
     let sites = sites(&manifest, &Known::default()).unwrap();
-    let policies = super::policies(&sites).unwrap();
+    let policies = super::policies(&sites, std::time::SystemTime::UNIX_EPOCH).unwrap();
     let without = json::render(&provisioner(&sites, None).unwrap());
     assert!(
         without.contains("dbuser:db-A/dbproxy_provisioner") && !without.contains("iam:"),

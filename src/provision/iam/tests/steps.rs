@@ -340,7 +340,7 @@ fn the_provisioner_may_do_what_steps_do_and_no_more() {
     let text = all(200);
     let manifest = super::manifest(&text);
     let sites = super::sites(&manifest, &Default::default()).unwrap();
-    let policies = super::policies(&sites).unwrap();
+    let policies = super::policies(&sites, std::time::SystemTime::UNIX_EPOCH).unwrap();
     let boundaries = [].into();
     let writing = Writing {
         policies: &policies,

@@ -2,11 +2,11 @@
 
 use toml_edit::{Array, Value};
 
-/// What an item of a list is about: itself, or its `role`.
+/// What an item of a list is about: itself, its `role` or its `arn`.
 fn subject(value: &Value) -> Option<&str> {
     let table = value.as_inline_table();
-    let role = table.and_then(|table| table.get("role")?.as_str());
-    value.as_str().or(role)
+    let named = table.and_then(|table| table.get("role").or_else(|| table.get("arn"))?.as_str());
+    value.as_str().or(named)
 }
 
 fn position(array: &Array, name: &str) -> Option<usize> {

@@ -79,7 +79,13 @@ impl Judge<'_> {
             let what = "the user logs in by password (rds_iam = false), so IAM has nothing to allow";
             self.mistakes.note(&principals, None, what);
         }
-        for principal in &user.principals {
+        for (principal, until) in &user.principals {
+            if until.is_some_and(|until| until <= now) {
+                let what = format_args!(
+                    "`{principal}` has ended: `--iam` takes it back, and it can be removed here"
+                );
+                self.mistakes.note(&principals, Some(principal.as_str()), what);
+            }
             self.partition(&principals, principal);
             if self.cluster.is_foreign(principal) && !self.cluster.is_covered(name, principal) {
                 let account = principal.account();

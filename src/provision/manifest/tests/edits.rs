@@ -73,7 +73,7 @@ fn a_new_user_stands_behind_the_others() {
     };
     let after = give(HEADERS, "new one", "rw", &options).unwrap();
     let added = "\n[clusters.c.users.\"new one\"]\nroles = [{ role = \"rw\", until = 2026-06-01T01:00:00Z }]\n\
-                 principals = [\"arn:aws:iam::111122223333:role/n\"]\n";
+                 principals = [{ arn = \"arn:aws:iam::111122223333:role/n\", until = 2026-06-01T01:00:00Z }]\n";
     let expected = HEADERS.replace("roles = [\"ro\"]\n", &format!("roles = [\"ro\"]\n{added}"));
     assert_eq!(after, expected);
     assert_eq!(
@@ -82,6 +82,35 @@ fn a_new_user_stands_behind_the_others() {
         "nothing to do"
     );
     assert_eq!(take(&after, "new one", None).unwrap(), HEADERS);
+}
+
+/// Who comes with a grant that ends goes with it, unless it was there for good.
+#[test]
+fn a_principal_comes_for_as_long_as_the_grant() {
+    const N: &str = "arn:aws:iam::111122223333:role/n";
+    let with = |hours: Option<u64>| GrantOptions {
+        until: hours.map(|hours| now() + Duration::from_secs(hours * 3_600)),
+        principal: Some(PrincipalArn::new(N).unwrap()),
+    };
+    let ends = |text: &str| {
+        let users = &right(text).clusters[&TargetName::new("c").unwrap()].users;
+        let user = &users[&DbUser::new("b").unwrap()];
+        user.principals[&PrincipalArn::new(N).unwrap()]
+    };
+    // The user has another role for good.
+    let for_a_time = give(HEADERS, "b", "rw", &with(Some(1))).unwrap();
+    assert_eq!(ends(&for_a_time), with(Some(1)).until);
+    assert_eq!(give(&for_a_time, "b", "rw", &with(Some(1))).unwrap(), for_a_time);
+    let longer = give(&for_a_time, "b", "rw", &with(Some(2))).unwrap();
+    assert_eq!(ends(&longer), with(Some(2)).until);
+    assert_eq!(longer.matches(N).count(), 1);
+    let for_good = give(&longer, "b", "rw", &with(None)).unwrap();
+    assert!(
+        for_good.contains(&format!("principals = [\"{N}\"]\n")),
+        "{for_good}"
+    );
+    let again = give(&for_good, "b", "rw", &with(Some(1))).unwrap();
+    assert_eq!(ends(&again), None);
 }
 
 #[test]

@@ -413,6 +413,31 @@ fn principals() {
 }
 
 #[test]
+fn principals_that_end() {
+    let one = |list: &str| told(&format!("{BASE}[clusters.c.users.a]\nprincipals = [{list}]"));
+    let arn = "\"arn:aws:iam::111122223333:role/x\"";
+    let until = "until = 2030-01-01T00:00:00Z";
+    assert_eq!(one(&format!("{{ arn = {arn}, {until} }}")), [""; 0]);
+    assert_eq!(one(&format!("{{ arn = {arn} }}")), [""; 0]);
+    for (list, why) in [
+        (format!("{{ {until} }}"), "principals[0].arn: is missing"),
+        (
+            format!("{{ arn = {arn}, until = 3 }}"),
+            "until: expected a moment",
+        ),
+        (format!("{{ arn = {arn}, for = 3 }}"), "principals[0].for"),
+        ("{ arn = \"x\" }".to_owned(), "`x` is not an ARN"),
+        (
+            format!("{arn}, {{ arn = {arn}, {until} }}"),
+            "`arn:aws:iam::111122223333:role/x` is listed twice",
+        ),
+    ] {
+        let told = one(&list);
+        assert!(told.len() == 1 && told[0].contains(why), "{why}: {told:?}");
+    }
+}
+
+#[test]
 fn cross_account() {
     let head = "[clusters.c.users.a]\n[[clusters.c.cross_account]]\n";
     let trust = "trusts = [\"arn:aws:iam::444455556666:role/x\"]\n";

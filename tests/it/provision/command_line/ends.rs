@@ -177,3 +177,32 @@ fn another_role_stays_and_failures_are_tried_again() {
     may(&proxy, "it_c_new", "select 1");
     assert_eq!(house.steps(), [Value::Null; 0]);
 }
+
+/// The first listener is that of a second way into the cluster, and another cluster's server takes connections and says
+/// nothing.
+#[test]
+fn all_ways_into_a_cluster_end_and_no_cluster_waits_for_another() {
+    let (sandbox, _turn) = Sandbox::shared();
+    let _one_at_a_time = turn();
+    let house = granted(sandbox);
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let over = "[clusters.zzz]\n[clusters.zzz.databases.x]\n[clusters.zzz.roles.x_owner]\ntemplate = \"owner\"\n\
+        [clusters.zzz.users.x]\nroles = [{ role = \"x_owner\", until = 2026-01-01T00:00:00Z }]\n\n";
+    house.edit("[clusters.orders]\n", &format!("{over}[clusters.orders]\n"));
+    let zzz = sandbox.target("zzz", "");
+    let (before, rest) = zzz.split_once("dial = ").unwrap();
+    let (_, rest) = rest.split_once('\n').unwrap();
+    let silent = format!("{before}dial = \"{}\"\n{rest}", silent.local_addr().unwrap());
+    let second = sandbox.target("a-second", "cluster = \"orders\"\n");
+    let first = sandbox.target("orders", "");
+    let config = format!(
+        "manifest = {:?}\nsession_grace = \"1s\"\ntls_timeout = \"1h\"\n{second}{first}{silent}{TAKE_BACK}",
+        house.manifest.to_str().unwrap(),
+    );
+    let proxy = Proxy::start(sandbox, &config);
+    let told = sitting(&house, &[&proxy], || limit(&house, 6));
+    assert!(told[0].err.contains("57P01"), "{}", told[0].all());
+    proxy.wait_for_metric(DONE, 1.0);
+    assert_eq!(house.town.sql("postgres", MEMBERSHIPS), "0");
+    refused_with_the_end(&proxy);
+}
