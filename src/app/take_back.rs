@@ -152,7 +152,7 @@ impl TakeBack {
     ) {
         let (house, background, cluster) = (self.clone(), self.background.clone(), name.clone());
         self.background.spawn("take back in a cluster", async move {
-            let work = async move { house.cluster(&cluster, &manifest, due, before).await };
+            let work = async move { Box::pin(house.cluster(&cluster, &manifest, due, before)).await };
             // One that broke down is not done.
             let all_done = background.run(work).await.unwrap_or(false);
             let _ = answers.send((name, all_done)).await;
@@ -161,13 +161,13 @@ impl TakeBack {
 
     /// Whether all is done.
     async fn cluster(&self, name: &TargetName, manifest: &Manifest, due: Vec<Over>, before: Before) -> bool {
-        let opened = within(ANSWER, self.open(name, manifest)).await;
+        let opened = within(ANSWER, Box::pin(self.open(name, manifest))).await;
         let opened = opened.unwrap_or_else(|| Err(Failed::silent()));
         let mut all_done = true;
         for over in due {
             let mut done = Done::default();
             let outcome = match &opened {
-                Ok(open) => within(ANSWER, self.user(name, open, &over, &mut done)).await,
+                Ok(open) => within(ANSWER, Box::pin(self.user(name, open, &over, &mut done))).await,
                 Err(why) => Some(Err(why.clone())),
             };
             let outcome = outcome.unwrap_or_else(|| Err(Failed::silent()));

@@ -84,7 +84,6 @@ pub fn read(
     let propagation = propagation::read_of(&mut section, is_broker);
     section.finish();
     let account_id = account_id.or_else(|| credential.as_ref().and_then(credential::account_of));
-    let cluster = said.map(|said| said.cluster().clone());
     let declared = said.map(|said| said.declared(region.as_ref(), &users));
     let names = names?;
     Some(Target {
@@ -99,7 +98,7 @@ pub fn read(
         trust: trust?,
         users,
         db_roles,
-        cluster,
+        cluster: said.map(|said| said.cluster().clone()),
         declared: declared.unwrap_or_default(),
         databases,
         default_database,
