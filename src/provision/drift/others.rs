@@ -66,9 +66,9 @@ impl Site<'_> {
         let extra = self.extra(&Grants::new(), &found.grants, &found.owner, &[]);
         self.of_thing(
             None,
-            format!("DATABASE {}", identifier(self.name)),
+            &format!("DATABASE {}", identifier(self.name)),
             &found.owner,
-            extra,
+            &extra,
             findings,
         );
     }
@@ -105,9 +105,9 @@ impl Site<'_> {
         let extra = self.extra(&wanted, &found.grants, owner, of_public);
         self.of_thing(
             Some(self.name),
-            format!("SCHEMA {}", identifier(name)),
+            &format!("SCHEMA {}", identifier(name)),
             owner,
-            extra,
+            &extra,
             findings,
         );
     }
@@ -116,18 +116,18 @@ impl Site<'_> {
     fn of_thing(
         &self,
         place: Option<&Database>,
-        on: String,
+        on: &str,
         owner: &RoleName,
-        extra: Grants,
+        extra: &Grants,
         findings: &mut Vec<Finding>,
     ) {
-        for (grantee, what) in &extra {
-            let statement = revoke(what, &on, grantee);
+        for (grantee, what) in extra {
+            let statement = revoke(what, on, grantee);
             if !self.statements.contains(&(place, statement.as_str())) {
                 findings.push(self.told(TooMuch {
                     what,
                     grantee,
-                    on: on.clone(),
+                    on: on.to_owned(),
                     because: format!("it belongs to {:?}", owner.as_str()),
                     mend: Mend::Sql(format!("{statement};")),
                 }));

@@ -20,14 +20,14 @@ impl Site<'_> {
                 let wanted = listed.and_then(|schema| schema.on_all.get(kind));
                 let wanted = wanted.cloned().unwrap_or_default();
                 let extra = self.extra(&wanted, grants, creator, of_public(listed.is_some(), *kind));
-                self.to_come(Some(name), creator, *kind, extra, findings);
+                self.to_come(Some(name), creator, *kind, &extra, findings);
             }
         }
         let owners = wanted.owners();
         for ((creator, kind), grants) in &contents.defaults {
             if !owners.contains(creator) && !self.is_leaving(creator) {
                 let extra = self.extra(&Grants::new(), grants, creator, of_public(true, *kind));
-                self.to_come(None, creator, *kind, extra, findings);
+                self.to_come(None, creator, *kind, &extra, findings);
             }
         }
         for (giver, to) in &contents.given_on {
@@ -40,7 +40,7 @@ impl Site<'_> {
         schema: Option<&SchemaName>,
         creator: &RoleName,
         kind: Kind,
-        extra: Grants,
+        extra: &Grants,
         findings: &mut Vec<Finding>,
     ) {
         let objects = all_of(kind);
@@ -51,7 +51,7 @@ impl Site<'_> {
             ),
             None => (String::new(), "any schema".to_owned()),
         };
-        for (grantee, what) in &extra {
+        for (grantee, what) in extra {
             let statement = format!(
                 "ALTER DEFAULT PRIVILEGES FOR ROLE {}{place} REVOKE {} ON {objects} FROM {};",
                 identifier(creator),
