@@ -295,7 +295,7 @@ fn with_a_boundary_the_provisioner_writes_only_to_whom_it_holds() {
     );
     let manifest = manifest(&text);
     let sites = sites(&manifest, &Known::default()).unwrap();
-    let policies = super::policies(&sites).unwrap();
+    let policies = super::policies(&sites, std::time::SystemTime::UNIX_EPOCH).unwrap();
     let boundary = "arn:aws:iam::111122223333:policy/limit".to_owned();
     for boundaries in [[].into(), [boundary.clone()].into()] {
         let writing = Writing {
