@@ -202,14 +202,16 @@ pub fn unused(
     }
 }
 
-/// Targets that lead to a cluster: that of its name, and those that have its resource id, such as one for readers.
+/// Targets that lead to a cluster: that of its name, and those that say so or have its resource id, such as one for
+/// readers.
 fn targets(settings: &Settings, name: &TargetName, cluster: &Cluster) -> BTreeSet<String> {
     let own = settings.targets.iter().find(|target| target.name == *name);
     let mut ids = cluster.resource_ids.clone();
     ids.extend(own.and_then(|target| target.resource_id.clone()));
     let leads = settings.targets.iter().filter(|target| {
         let has = |id: &String| ids.contains(id);
-        target.name == *name || target.resource_id.as_ref().is_some_and(has)
+        let says_so = target.cluster.as_ref() == Some(name);
+        target.name == *name || says_so || target.resource_id.as_ref().is_some_and(has)
     });
     leads
         .map(|target| target.name.to_string())

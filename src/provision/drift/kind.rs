@@ -78,6 +78,8 @@ kinds! {
         "a user can log in by IAM and is not in the manifest";
     ExcessPower, "excess_power", Database, High,
         "a role of the manifest has SUPERUSER, REPLICATION or BYPASSRLS, which only a superuser may take away";
+    ProvisionerChanged, "provisioner_changed", Database, High,
+        "the provisioner lacks what `dbproxy bootstrap` gives it, is a superuser, or is a member of a role of the manifest by somebody's grant";
     ExtraMembership, "extra_membership", Database, High,
         "a role is a member of another, or with more options, than the manifest says; also what a run that broke left with the provisioner";
     ExtraPrivilege, "extra_privilege", Database, High,

@@ -1,7 +1,7 @@
 //! Where the access manifest, the database and IAM have moved apart: a list of findings, each with what mends it. Pure.
 //!
 //! - [`database`]: the steps of a [`plan`](super::plan) as findings, and what no step mends ([`steps`], [`roles`], [`logins`],
-//!   [`others`])
+//!   [`others`], [`provisioner`])
 //! - [`iam`]: what policies let whom be, against what the manifest lets whom be
 //! - [`usage`]: users whom the audit log has not seen
 //!
@@ -12,6 +12,7 @@ pub mod iam;
 mod kind;
 mod logins;
 mod others;
+mod provisioner;
 mod roles;
 pub(super) mod statement;
 mod steps;
@@ -46,5 +47,6 @@ pub fn database(facts: &Facts<'_>) -> Vec<Finding> {
     let mut findings = steps::findings(facts);
     findings.extend(roles::findings(facts));
     findings.extend(others::findings(facts));
+    findings.extend(provisioner::findings(facts));
     finding::sorted(findings)
 }

@@ -475,3 +475,40 @@ fn a_former_name_is_told() {
     };
     told(&database(&facts), &["former_name db user \"writer\""]);
 }
+
+#[test]
+fn the_provisioner_itself_is_looked_at() {
+    for version in VERSIONS {
+        let findings = after(version, |all| found(all, PROVISIONER).create_role = false);
+        let own: Vec<&Finding> = findings
+            .iter()
+            .filter(|one| one.kind == super::Kind::ProvisionerChanged)
+            .collect();
+        assert!(own[0].what.contains("lacks CREATEROLE"), "{own:?}");
+        assert_eq!(
+            own[0].mend,
+            Mend::Command("dbproxy bootstrap c --as MASTER_USER".to_owned())
+        );
+        told(
+            &after(version, |all| found(all, PROVISIONER).superuser = true),
+            &["provisioner_changed db user \"dbproxy_provisioner\""],
+        );
+        let given = after(version, |all| {
+            found(all, PROVISIONER)
+                .member_of
+                .push(row("app_owner", FULL, "postgres"));
+        });
+        told(&given, &["provisioner_changed db user \"dbproxy_provisioner\""]);
+        // What whoever creates a role has since PostgreSQL 16.
+        if version >= 160_000 {
+            told(
+                &after(version, |all| {
+                    found(all, PROVISIONER)
+                        .member_of
+                        .push(row("app_ro", ADMIN, "postgres"));
+                }),
+                &[],
+            );
+        }
+    }
+}
