@@ -145,7 +145,7 @@ fn compare_all(
             }
             Err(mut failure) => {
                 failure.message = format!("cluster {name}: {}", failure.message);
-                report.not_looked_at("database", format!("cluster {name}: {}", failure.message));
+                report.not_looked_at("database", failure.message.clone());
                 report.failures.push(failure);
             }
         }

@@ -97,6 +97,7 @@ impl Report {
             many => format!("; {many} things could not be looked at"),
         };
         let found = match self.findings.len() {
+            0 if self.looked.is_empty() => return format!("nothing was looked at{could_not}"),
             0 => return format!("no drift{could_not}"),
             1 => "1 finding".to_owned(),
             many => format!("{many} findings"),

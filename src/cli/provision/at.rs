@@ -92,7 +92,9 @@ fn settings_with(config: Option<&Path>, name: &TargetName) -> Result<Settings, F
         ..CommandLine::default()
     };
     let mut read = settings_of(config, command_line);
-    if let Err(failure) = &mut read {
+    if let Err(failure) = &mut read
+        && failure.message.contains("no such target")
+    {
         let hint = format!("A cluster of the manifest needs a target of its name: [targets.{name}]");
         failure.hint.get_or_insert(hint);
     }

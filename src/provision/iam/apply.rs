@@ -65,9 +65,16 @@ impl IamApplyError {
     }
 }
 
+const READING: &str = "iam:GetAccountAuthorizationDetails";
+
 /// What mends a failed call of IAM.
 pub fn remedy(error: &AwsError) -> String {
     match error.fault {
+        AwsFault::Denied if error.action.contains(READING) => {
+            "Reading needs iam:GetAccountAuthorizationDetails alone, which AWS's policy SecurityAudit has too; what changing \
+             needs besides, `dbproxy iam-policy --provisioner --writes-iam` prints."
+                .to_owned()
+        }
         AwsFault::Denied => {
             "Let the AWS identity that runs this do so: `dbproxy iam-policy --provisioner --writes-iam` \
                              prints a policy for it."
