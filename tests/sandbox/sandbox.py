@@ -842,7 +842,8 @@ class Sandbox:
         else:
             self.processes.stop("dbproxy")
             self.start_dbproxy(binary, state)
-            self.apply_manifest(binary, state)
+            if not EMPTY:
+                self.apply_manifest(binary, state)
             self.processes.known["dbproxy_bin"] = mark
             self.processes.save()
         state["pids"]["dbproxy"] = self.processes.pid("dbproxy")
@@ -937,7 +938,7 @@ def environment_file(state, directory, binary=None):
                       f"{writer['port']}/{DATABASE}?sslmode=verify-full&sslrootcert="
                       + urllib.parse.quote(state["ca"]["bundle"]),
         "DBPROXY_ADMIN_HTTP": f"http://127.0.0.1:{ports['admin']}",
-        "DBPROXY_CONFIG": str(directory / "dbproxy.toml"), "DBPROXY_MANIFEST": str(MANIFEST),
+        "DBPROXY_CONFIG": str(directory / "dbproxy.toml"), **({} if EMPTY else {"DBPROXY_MANIFEST": str(MANIFEST)}),
         "SANDBOX_STATE": str(directory / "state.json"), **aws_environment(state)}
     if binary:
         values["DBPROXY_BIN"] = str(binary)

@@ -32,7 +32,10 @@ pub fn finish(wanted: &Wanted, inspected: &Inspected) -> Result<Plan, Vec<Obstac
         let found = scene.found.databases.get(name);
         let contents = found.map_or(Some(&new), |found| found.contents.as_ref());
         let Some(contents) = contents else {
-            obstacles.push(Obstacle::unseen(name, &scene.server.provisioner));
+            // Whoever may not come in need not, where there is nothing for it to do.
+            if wanted.extensions.keys().any(|name| is_untrusted(&scene, name)) {
+                obstacles.push(Obstacle::unseen(name, &scene.server.provisioner));
+            }
             continue;
         };
         let site = Site {
@@ -50,10 +53,13 @@ pub fn finish(wanted: &Wanted, inspected: &Inspected) -> Result<Plan, Vec<Obstac
     }
 }
 
+fn is_untrusted(scene: &Scene<'_>, extension: &str) -> bool {
+    scene.server.available_extensions.get(extension) == Some(&false)
+}
+
 fn extensions(scene: &Scene<'_>, site: &Site<'_>, plan: &mut Plan, obstacles: &mut Vec<Obstacle>) {
     for (name, need) in &site.wanted.extensions {
-        let is_untrusted = scene.server.available_extensions.get(name) == Some(&false);
-        if site.contents.extensions.contains(name) || !is_untrusted {
+        if site.contents.extensions.contains(name) || !is_untrusted(scene, name) {
             continue;
         }
         if !scene.creates_untrusted_extensions() {
