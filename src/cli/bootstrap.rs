@@ -53,6 +53,7 @@ pub fn run(flags: &Bootstrap) -> Result<ExitCode, Failure> {
         tell(flags, &foreseen, administrator.as_str(), &provisioner);
         if let Some(plan) = &in_iam {
             show::iam(plan, flags.sql);
+            tell_notes(&plan.notes);
         }
         return Ok(ExitCode::SUCCESS);
     }
@@ -77,9 +78,8 @@ pub fn run(flags: &Bootstrap) -> Result<ExitCode, Failure> {
         plane.verify(plan)?;
         done = true;
     }
-    for note in file.notes().chain(left.notes) {
-        output::note(&format!("note: {}", printable(&note)));
-    }
+    let in_iam = in_iam.map(|plan| plan.notes).unwrap_or_default();
+    tell_notes(&file.notes().chain(left.notes).chain(in_iam).collect::<Vec<_>>());
     output::line(&match done {
         true => iam::done(&name, plane.as_ref()),
         false => "nothing to do".to_owned(),
@@ -103,9 +103,7 @@ fn database(
         let plan = ground.runtime.block_on(way.plan(part));
         let plan = plan.map_err(|error| half_done(error, part, done))?;
         if plan.steps.is_empty() {
-            for note in &plan.notes {
-                output::note(&format!("note: {}", printable(note)));
-            }
+            tell_notes(&plan.notes);
             continue;
         }
         headed(who, &plan, flags.sql);
@@ -179,6 +177,12 @@ fn tell(flags: &Bootstrap, foreseen: &Foreseen, administrator: &str, provisioner
         if !plan.steps.is_empty() || !plan.notes.is_empty() {
             headed(who, plan, flags.sql);
         }
+    }
+}
+
+fn tell_notes(notes: &[String]) {
+    for note in notes {
+        output::note(&format!("note: {}", printable(note)));
     }
 }
 

@@ -214,12 +214,7 @@ impl Policy {
                 policies,
                 max_session,
             } => {
-                let terms = Terms {
-                    policies,
-                    max_session,
-                    grants_end: self.grants_end(&question),
-                    generation,
-                };
+                let terms = self.terms(&question, policies, max_session, generation);
                 Ok(Permit::of(Arc::new(question), terms))
             }
             Verdict::Deny { policies } => {
@@ -282,12 +277,7 @@ impl Policy {
                 policies,
                 max_session,
             } => {
-                let terms = Terms {
-                    policies,
-                    max_session,
-                    grants_end: self.grants_end(&question),
-                    generation,
-                };
+                let terms = self.terms(&question, policies, max_session, generation);
                 Ok(Permit::of(asked, terms))
             }
             Verdict::Deny { .. } | Verdict::Faulty { .. } => Err(match self.ended(&question) {
@@ -311,6 +301,21 @@ impl Policy {
         match &**self.set.load() {
             Some(set) => set.ask(question, self.groups.of(&question.caller.principal), at),
             None => built_in(&question.caller),
+        }
+    }
+
+    fn terms(
+        &self,
+        question: &Question,
+        policies: Vec<Arc<str>>,
+        max_session: Option<Duration>,
+        generation: u64,
+    ) -> Terms {
+        Terms {
+            policies,
+            max_session,
+            grants_end: self.grants_end(question),
+            generation,
         }
     }
 

@@ -75,19 +75,10 @@ pub fn resource_ids(settings: &Settings, chosen: &Clusters, report: &mut Report)
 }
 
 fn known(settings: &Settings) -> BTreeMap<&TargetName, Known> {
-    let own = settings
-        .targets
-        .iter()
-        .filter(|target| target.credential.broker().is_none());
-    let known = own.map(|target| {
-        let known = Known {
-            account: target.account_id.clone(),
-            region: Some(target.region.clone()),
-            resource_id: target.resource_id.clone(),
-        };
-        (&target.name, known)
-    });
-    known.collect()
+    let targets = settings.targets.iter();
+    targets
+        .filter_map(|target| Known::of(target).map(|known| (&target.name, known)))
+        .collect()
 }
 
 /// What all clusters of the manifest imply: a principal may be entitled by any.

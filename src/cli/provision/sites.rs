@@ -28,16 +28,7 @@ fn known(config: Option<&Path>, clusters: &Clusters<'_>) -> Result<BTreeMap<Targ
         failure
     })?;
     let targets = settings.targets.into_iter();
-    let known = targets
-        .filter(|target| target.credential.broker().is_none())
-        .map(|target| {
-            let known = Known {
-                account: target.account_id,
-                region: Some(target.region),
-                resource_id: target.resource_id,
-            };
-            (target.name, known)
-        });
+    let known = targets.filter_map(|target| Known::of(&target).map(|known| (target.name, known)));
     Ok(known.collect())
 }
 

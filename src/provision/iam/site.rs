@@ -3,6 +3,7 @@
 use super::Mistake;
 use crate::domain::endpoint::Region;
 use crate::domain::name::{DbUser, TargetName};
+use crate::domain::target::Target;
 use crate::platform::aws::policy_document::dbuser_arn;
 use crate::provision::manifest::Cluster;
 use crate::provision::manifest::arn::{AccountId, PrincipalArn};
@@ -14,6 +15,17 @@ pub struct Known {
     pub account: Option<String>,
     pub region: Option<Region>,
     pub resource_id: Option<String>,
+}
+
+impl Known {
+    /// Of a broker nothing is known: it is not the database.
+    pub fn of(target: &Target) -> Option<Self> {
+        target.credential.broker().is_none().then(|| Self {
+            account: target.account_id.clone(),
+            region: Some(target.region.clone()),
+            resource_id: target.resource_id.clone(),
+        })
+    }
 }
 
 #[derive(Debug, Clone)]
